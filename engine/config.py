@@ -1,0 +1,276 @@
+"""What did the owner set? config.toml and the environment, checked at the door into one frozen Settings."""
+
+import os
+import re
+import secrets
+import tomllib
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from engine.clock import Clock, clock_set_to, system_clock
+from engine.errors import BadConfig, nearest
+from engine.model import TrackingMode
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_OVERRIDE = re.compile(r"MAILER_TRANSPORT__(?P<name>\w+)__PASSWORD")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shop(_Section):
+    """Who sends: stands in every footer."""
+
+    name: str = Field(min_length=1)
+    postal_address: str = Field(min_length=1)
+    url: str = ""
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    timezone: str = "UTC"
+    languages: tuple[str, ...] = Field(default=("en",), min_length=1)
+    margin: float | None = Field(default=None, ge=0, le=1)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no IANA time zone{nearest(value, available_timezones())}")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone."""
+        return ZoneInfo(self.timezone)
+
+
+class Database(_Section):
+    """Where the facts live."""
+
+    url: str = "sqlite:///mailer.db"
+
+
+class Sender(_Section):
+    """What stands in the headers of every mail."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    from_: str = Field(alias="from", min_length=3)
+    reply_to: str = ""
+    feedback_id: str = Field(default="", max_length=15)
+    drift_limit: float = Field(default=0.01, ge=0, le=1)
+    allow_test_domains: bool = False
+
+
+class TransportSettings(_Section):
+    """One way out. Its password never comes from config.toml."""
+
+    kind: Literal["smtp", "outbox"] = "smtp"
+    host: str = "localhost"
+    port: int = Field(default=587, ge=1, le=65535)
+    tls: Literal["required", "verify", "implicit", "off"] = "required"
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    password: SecretStr | None = Field(default=None, exclude=True)
+    return_path: Literal["verp", "fixed", "from"] = "verp"
+    bounce_domain: str = ""
+    connections: int = Field(default=1, ge=1, le=8)
+    timeout: float = Field(default=60, gt=0)
+    folder: str = "outbox"
+
+    @model_validator(mode="after")
+    def _plaintext_only_at_home(self) -> "TransportSettings":
+        if self.kind == "smtp" and self.tls == "off" and self.host not in _LOOPBACK:
+            raise ValueError(f'tls = "off" is allowed only to this machine, not to {self.host!r}; use "required"')
+        if self.return_path != "from" and self.kind == "smtp" and not self.bounce_domain:
+            raise ValueError('bounce_domain is needed unless return_path = "from"')
+        return self
+
+
+class Tracking(_Section):
+    """What may be learned from a mail that was opened."""
+
+    base_url: str = "https://localhost"
+    mode: TrackingMode = TrackingMode.INDIVIDUAL_WITH_CONSENT
+
+    @field_validator("base_url")
+    @classmethod
+    def _secure(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if not re.match(r"https://[^\s/]+|http://(localhost|127\.0\.0\.1)(:\d+)?", value):
+            raise ValueError("base_url must begin with https:// (http:// only for this machine)")
+        return value
+
+
+class Dkim(_Section):
+    """The key that signs for one domain."""
+
+    selector: str = Field(min_length=1)
+    key_file: str = Field(min_length=1)
+    algorithm: Literal["rsa-sha256", "ed25519-sha256"] = "rsa-sha256"
+
+
+class Limits(_Section):
+    """How much is too much."""
+
+    messages_per_30_days: int = Field(default=0, ge=0)  # 0: no cap
+
+
+class Web(_Section):
+    """Where the tracking pages listen."""
+
+    listen: str = Field(default="127.0.0.1:8025", pattern=r"^[^\s]+:\d+$")
+
+
+class Secret(_Section):
+    """The key behind tokens, delivery ids, draws and suppression hashes."""
+
+    key_file: str = "secret.key"
+    old_keys: tuple[str, ...] = ()
+
+
+class Paths(_Section):
+    """Where the journal, the spool and the opt-out log lie; a disk that survives restarts."""
+
+    state: str = "state"
+
+
+class ClockSettings(_Section):
+    """Demos and rehearsals may stop the engine's clock at one moment."""
+
+    fixed_at: datetime | None = None
+
+
+class _File(_Section):
+    shop: Shop
+    sender: Sender
+    database: Database = Database()
+    transport: Annotated[dict[str, TransportSettings], Field(min_length=1)]
+    tracking: Tracking = Tracking()
+    dkim: dict[str, Dkim] = {}
+    limits: Limits = Limits()
+    web: Web = Web()
+    secret: Secret = Secret()
+    paths: Paths = Paths()
+    clock: ClockSettings = ClockSettings()
+
+
+class Settings(_File):
+    """All that the owner set, checked; paths are resolved against the workspace."""
+
+    workspace: Path
+    key: SecretStr = Field(exclude=True)
+    old_keys: tuple[SecretStr, ...] = Field(default=(), exclude=True)
+
+    def path(self, relative: str) -> Path:
+        """A path of config.toml, seen from the workspace."""
+        return self.workspace / relative
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of journal, spool and opt-out log."""
+        return self.path(self.paths.state)
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL; a relative SQLite file lies in the workspace."""
+        match = re.match(r"sqlite(?:\+\w+)?:///(?!/)(?P<file>[^?]+)", self.database.url)
+        return f"sqlite:///{self.path(match['file'])}" if match else self.database.url
+
+    def make_clock(self) -> Clock:
+        """The engine's clock: the machine's, unless the workspace stops it at one moment."""
+        return clock_set_to(self._fixed_at()) if self.clock.fixed_at else system_clock
+
+    def _fixed_at(self) -> datetime:
+        moment = self.clock.fixed_at
+        assert moment is not None
+        return moment if moment.tzinfo else moment.replace(tzinfo=self.shop.zone)
+
+    def secret_bytes(self) -> bytes:
+        """The secret itself; hand it to `links.Keys`, never to a log."""
+        return self.key.get_secret_value().encode()
+
+
+def load_settings(workspace: Path, environ: "os._Environ[str] | dict[str, str] | None" = None) -> Settings:
+    """Read `workspace`/config.toml; raises BadConfig with every fault at once."""
+    environ = dict(os.environ if environ is None else environ)
+    path = workspace / "config.toml"
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadConfig(f"{path} does not exist; `mailer init {workspace}` makes a workspace") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise BadConfig(f"{path}: not valid TOML: {fault}") from fault
+    try:
+        checked = _File.model_validate(raw)
+        passwords = {name: _password(name, one, workspace, environ) for name, one in checked.transport.items()}
+    except ValidationError as fault:
+        raise BadConfig(f"{path}: " + "; ".join(_told(error) for error in fault.errors())) from None
+    except OSError as fault:
+        raise BadConfig(f"{path}: password_file {fault.filename} can't be read: {fault.strerror}") from None
+    transports = {n: t.model_copy(update={"password": passwords[n]}) for n, t in checked.transport.items()}
+    update = {name: getattr(checked, name) for name in _File.model_fields} | {"transport": transports}
+    old = tuple(SecretStr(_read_key(workspace / name)) for name in checked.secret.old_keys)
+    key = environ.get("MAILER_KEY") or _read_key(workspace / checked.secret.key_file)
+    return Settings.model_construct(**update, workspace=workspace, key=SecretStr(key), old_keys=old)
+
+
+def new_key(path: Path) -> None:
+    """Write a fresh secret, readable by its owner alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+
+
+def shipped(name: str) -> Path:
+    """A folder or file that comes with the engine (templates, migrations), from the wheel or the source tree."""
+    inside = Path(str(files("engine"))) / "shipped" / name
+    return inside if inside.exists() else Path(str(files("engine"))).parent / name
+
+
+def _read_key(path: Path) -> str:
+    try:
+        key = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise BadConfig(
+            f"the secret key {path} does not exist; restore it, or `mailer init` writes one for a new shop"
+        ) from None
+    if len(key) < 32:
+        raise BadConfig(f"the secret key {path} is shorter than 32 characters")
+    return key
+
+
+def _password(name: str, transport: TransportSettings, workspace: Path, environ: dict[str, str]) -> SecretStr | None:
+    override = environ.get(f"MAILER_TRANSPORT__{name.upper().replace('-', '_')}__PASSWORD")
+    if override:
+        return SecretStr(override)
+    if transport.password_env:
+        if transport.password_env not in environ:
+            raise BadConfig(f"transport {name!r}: the environment holds no {transport.password_env}")
+        return SecretStr(environ[transport.password_env])
+    if transport.password_file:
+        return SecretStr((workspace / transport.password_file).read_text(encoding="utf-8").strip())
+    return None
+
+
+def _told(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {where}{nearest(str(error['loc'][-1]), _known_keys(error['loc']))}"
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys(where: tuple[Any, ...]) -> list[str]:
+    if len(where) == 1:
+        return list(_File.model_fields)
+    owner = {"transport": TransportSettings, "dkim": Dkim}.get(str(where[0])) or _File.model_fields[
+        str(where[0])
+    ].annotation
+    fields = getattr(owner, "model_fields", {})
+    return [info.alias or name for name, info in fields.items() if name != "password"]

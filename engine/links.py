@@ -1,0 +1,111 @@
+"""Which message does a link belong to? Delivery ids, signed tokens, draws and hashes: everything made with the secret.
+
+A token is 43 characters: key id (1 byte), delivery id (15 bytes), tag (16 bytes), in URL-safe base64. One
+HMAC-SHA512 a recipient gives the tags of all four purposes, each its own 128 bits, so that an open token opens
+nothing else. Destinations never stand in a URL: they are looked up by link place ("site") in the template version,
+which is what stops open redirects.
+"""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from enum import IntEnum
+
+_DELIVERY_BYTES = 15
+_TAG_BYTES = 16
+_TOKEN_CHARS = 43
+
+
+class Purpose(IntEnum):
+    """What a token is good for; the number is its place among the tags."""
+
+    OPEN = 0
+    CLICK = 1
+    UNSUBSCRIBE = 2  # and preferences
+    VIEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The signed tokens of one message, by purpose."""
+
+    open: str
+    click: str
+    unsubscribe: str
+    view: str
+
+
+class Keys:
+    """All that is derived from the workspace's secret. Old secrets are only read: their links work for ever."""
+
+    def __init__(self, secret: bytes, old: tuple[bytes, ...] = ()) -> None:
+        self._ids = _derived(secret, b"delivery")
+        self._draws = _derived(secret, b"draw")
+        self._addresses = _derived(secret, b"address")
+        self._tags = {_key_id(one): _derived(one, b"token") for one in (*old, secret)}
+        self._current = _key_id(secret)
+        self.fingerprint = hashlib.sha256(_derived(secret, b"fingerprint")).hexdigest()[:16]
+
+    def delivery_id(self, campaign: str, occurrence: str, contact_id: int) -> str:
+        """24 lower-case letters and digits: unguessable, the same for every attempt, fit for Message-ID and VERP."""
+        said = f"{len(campaign)}:{campaign}{len(occurrence)}:{occurrence}{contact_id}".encode()
+        return base64.b32encode(_mac(self._ids, said)[:_DELIVERY_BYTES]).decode().lower()
+
+    def draw(self, salt: str, contact_id: int) -> float:
+        """A share in [0, 1) that is always the same for this contact and salt: holdouts and variants."""
+        return int.from_bytes(_mac(self._draws, f"{salt}\0{contact_id}".encode())[:7]) / 2**56
+
+    def address_hash(self, address_key: str) -> str:
+        """The name under which a mailbox is suppressed: survives erasure, tells nobody the address."""
+        return _mac(self._addresses, address_key.encode()).hex()[:40]
+
+    def tokens(self, delivery_id: str) -> Tokens:
+        """The tokens of all purposes for one message, for one HMAC."""
+        raw = base64.b32decode(delivery_id.upper())
+        tags = hmac.digest(self._tags[self._current], raw, "sha512")
+        head = bytes([self._current]) + raw
+        cuts = (tags[i * _TAG_BYTES : (i + 1) * _TAG_BYTES] for i in range(4))
+        return Tokens(*(base64.urlsafe_b64encode(head + tag).decode().rstrip("=") for tag in cuts))
+
+    def read(self, token: str, purpose: Purpose) -> str | None:
+        """The delivery id of a token made for this purpose; None when it is forged, cut or for another purpose."""
+        if len(token) != _TOKEN_CHARS or not token.isascii():
+            return None
+        try:
+            raw = base64.b64decode(token + "=", altchars=b"-_", validate=True)
+        except ValueError:
+            return None
+        if base64.urlsafe_b64encode(raw).decode().rstrip("=") != token:
+            return None  # the last character has two spare bits: only one spelling is ours
+        key = self._tags.get(raw[0])
+        body, tag = raw[1 : 1 + _DELIVERY_BYTES], raw[1 + _DELIVERY_BYTES :]
+        start = purpose * _TAG_BYTES
+        if key is None or not hmac.compare_digest(hmac.digest(key, body, "sha512")[start : start + _TAG_BYTES], tag):
+            return None
+        return base64.b32encode(body).decode().lower()
+
+    def campaign_tag(self, plan_id: int, variant: str, site: int) -> str:
+        """Signs a link that names a campaign's variant and no person (tracking mode `aggregate`)."""
+        return _short(_mac(self._tags[self._current], f"aggregate\0{plan_id}\0{variant}\0{site}".encode()))
+
+    def is_campaign_tag(self, tag: str, plan_id: int, variant: str, site: int) -> bool:
+        """Whether `tag` was made here, by the current or an old secret."""
+        said = f"aggregate\0{plan_id}\0{variant}\0{site}".encode()
+        return any(hmac.compare_digest(_short(_mac(key, said)), tag) for key in self._tags.values() if tag.isascii())
+
+
+def _derived(secret: bytes, purpose: bytes) -> bytes:
+    return hmac.digest(secret, b"mailer/1/" + purpose, "sha256")
+
+
+def _mac(key: bytes, said: bytes) -> bytes:
+    return hmac.digest(key, said, "sha256")
+
+
+def _key_id(secret: bytes) -> int:
+    return _derived(secret, b"key id")[0]
+
+
+def _short(mac: bytes) -> str:
+    return base64.urlsafe_b64encode(mac[:_TAG_BYTES]).decode().rstrip("=")

@@ -1,0 +1,10 @@
+"""Where do the facts live? The tables, opening them, and transactions, on SQLite and PostgreSQL alike.
+
+with store.read() as db: ...     a consistent look; never waits for a writer
+with store.write() as db: ...    all or nothing; keep it under 100 ms, so that an unsubscribe never waits
+"""
+
+from engine.store.columns import from_micros, to_micros
+from engine.store.opening import Store, chunks, open_store, upgrade
+
+__all__ = ["Store", "chunks", "from_micros", "open_store", "to_micros", "upgrade"]

@@ -1,0 +1,147 @@
+"""How is the database opened, migrated and written, so that nothing is lost and nobody waits?"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from alembic.command import upgrade as alembic_upgrade
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from engine.errors import StoreUnavailable
+
+Row = TypeVar("Row")
+
+# WAL lets readers go on beside one writer; FULL, because after a power cut a lost intent would mean a duplicate.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
+
+
+class Store:
+    """An opened database. SQLite has two engines: reads begin deferred, writes begin IMMEDIATE.
+
+    A deferred BEGIN that reads and then writes after another commit fails at once with "database is locked",
+    whatever the busy timeout; a read that begins IMMEDIATE waits behind writers it has nothing to do with.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._reader = _engine(url, "BEGIN")
+        self._writer = _engine(url, "BEGIN IMMEDIATE") if self.is_sqlite else self._reader
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A consistent look at the database."""
+        with self._reader.connect() as connection, _named_faults(self.url), connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, committed at the end of the block or not at all."""
+        with self._writer.connect() as connection, _named_faults(self.url), connection.begin():
+            yield connection
+
+    def reader(self) -> sa.Connection:
+        """A connection of its own that commits after every statement: for the look just before a dot. Close it."""
+        return self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def insert(self, table: sa.Table) -> Any:
+        """An INSERT that knows ON CONFLICT, in this database's dialect."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def epoch_now(self) -> sa.ColumnElement[float]:
+        """The database's own clock, seconds since 1970: the only clock for leases."""
+        if self.is_sqlite:
+            return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Float)
+        return sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Float)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def open_store(url: str) -> Store:
+    """Open an existing, migrated database; raises StoreUnavailable with the cure."""
+    _must_exist(url)
+    store = Store(url)
+    with store.read() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    wanted = ScriptDirectory.from_config(_alembic(url)).get_current_head()
+    if found != wanted:
+        raise StoreUnavailable(
+            f"the database is at version {found or 'none'}, this engine needs {wanted}; run `mailer db upgrade`"
+        )
+    return store
+
+
+def upgrade(url: str) -> None:
+    """Create the database where it is missing and bring its tables up to this engine's version."""
+    with _named_faults(url):
+        alembic_upgrade(_alembic(url), "head")
+
+
+def chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+    """The rows in slices of at most `size`: no write transaction may grow with the list."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _engine(url: str, begin: str) -> sa.Engine:
+    if not url.startswith("sqlite"):
+        # psycopg 3 by name, so that a plain postgresql:// address works.
+        return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=4, max_overflow=8)
+    engine = sa.create_engine(url)
+    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "begin", _begin_with(begin))
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_with(statement: str) -> Callable[[sa.Connection], None]:
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql(statement)
+
+    return begin
+
+
+def _must_exist(url: str) -> None:
+    file = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else ""
+    if file and not Path(file).exists():
+        raise StoreUnavailable(f"the database {file} does not exist; run `mailer db upgrade`")
+
+
+def _alembic(url: str) -> Config:
+    from engine.config import shipped
+
+    config = Config()
+    config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
+    config.attributes["url"] = url
+    return config
+
+
+@contextmanager
+def _named_faults(url: str) -> Iterator[None]:
+    """Turn the driver's connection and disk faults into one sentence; bugs in statements stay what they are."""
+    try:
+        yield
+    except OperationalError as fault:
+        where = sa.engine.make_url(url).render_as_string(hide_password=True)
+        raise StoreUnavailable(
+            f"the database {where} can't be used: {str(fault.orig).strip()}; check its disk and rights"
+        ) from fault
+    except DBAPIError as fault:
+        if fault.connection_invalidated:
+            raise StoreUnavailable("the database closed the connection; try again when it is back") from fault
+        raise

@@ -1,0 +1,374 @@
+"""The schema on one page. Money is in minor units (`_cents`), times are UTC, flags are NULL when unknown."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+    true,
+)
+
+from engine.store.columns import BigId, Day, Json, UtcTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Single facts of the workspace: key_fingerprint, profiles_as_of, yardstick, orders_until ...
+fact = Table("fact", metadata, Column("name", Text, primary_key=True), Column("value", Json, nullable=False))
+
+# ---------------------------------------------------------------- who
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("email", Text),  # as mailed: local part as given, domain in A-labels; NULL after erasure
+    Column("address_key", Text),  # the mailbox, normalised: NFC, casefolded; equal for one person's spellings
+    Column("external_id", Text),
+    Column("given_name", Text),
+    Column("family_name", Text),
+    Column("full_name", Text),
+    Column("honorific", Text),
+    Column("gender", Text),
+    Column("birth_date", Day),
+    Column("language", Text),
+    Column("country", Text),
+    Column("region", Text),
+    Column("city", Text),
+    Column("postal_code", Text),
+    Column("timezone", Text),
+    Column("job_title", Text),
+    Column("company", Text),
+    Column("industry", Text),
+    Column("company_size", Text),
+    Column("company_size_number", Float),  # company_size, where it reads as a number
+    Column("income_band", Text),
+    Column("interests", Json, nullable=False, server_default=text("'[]'")),
+    Column("tags", Json, nullable=False, server_default=text("'[]'")),
+    Column("mailing_consent", Boolean),  # NULL: unknown, not mailed
+    Column("tracking_consent", Boolean),
+    Column("created_at", UtcTime, nullable=False),
+    Column("changed", Boolean, nullable=False, server_default=false()),  # facts changed since the profile was computed
+    UniqueConstraint("address_key"),
+    UniqueConstraint("external_id"),
+)
+Index("ix_contact_changed", contact.c.id, sqlite_where=text("changed"), postgresql_where=text("changed"))
+
+# Columns beyond the known ones: `attributes.X`. `number` is the value where it reads as a number.
+contact_attribute = Table(
+    "contact_attribute",
+    metadata,
+    Column("contact_id", BigId, ForeignKey("contact.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("number", Float),
+)
+
+# Every statement of consent ever made, for proof; the latest stands in `contact` too.
+consent = Table(
+    "consent",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("contact_id", BigId, ForeignKey("contact.id"), nullable=False),
+    Column("purpose", Text, nullable=False),  # mailing | tracking
+    Column("given", Boolean, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("wording", Text, nullable=False, server_default=""),
+    UniqueConstraint("contact_id", "purpose", "at", "given"),
+)
+
+# Never mail these: by keyed hash of the address_key, so that it survives erasure and re-import.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("address_hash", Text, primary_key=True),
+    Column("reason", Text, nullable=False),  # unsubscribed | bounced | complained | by_hand | erased
+    Column("at", UtcTime, nullable=False),
+    Column("source", Text, nullable=False, server_default=""),
+)
+
+product = Table(
+    "product",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("product_id", Text, nullable=False, unique=True),
+    Column("title", Text, nullable=False),
+    Column("category", Text),
+    Column("brand", Text),
+    Column("price_cents", BigId),
+    Column("cost_cents", BigId),
+    Column("stock", Integer),  # NULL: not counted
+    Column("url", Text),
+    Column("image_url", Text),
+    Column("recommendable", Boolean, nullable=False, server_default=true()),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("order_id", Text, nullable=False, unique=True),
+    Column("contact_id", BigId, ForeignKey("contact.id"), nullable=False),
+    Column("ordered_at", UtcTime, nullable=False),
+    Index("ix_orders_contact_ordered", "contact_id", "ordered_at"),
+    Index("ix_orders_ordered", "ordered_at"),
+)
+
+# product_id is the shop's own text: an order may name a product that the catalogue lacks.
+order_line = Table(
+    "order_line",
+    metadata,
+    Column("order_pk", BigId, ForeignKey("orders.id"), primary_key=True),
+    Column("line_no", Integer, primary_key=True),
+    Column("product_id", Text),
+    Column("quantity", Float, nullable=False),
+    Column("returned", Float, nullable=False, server_default=text("0")),
+    Column("unit_price_cents", BigId, nullable=False),
+    Column("discount_cents", BigId, nullable=False, server_default=text("0")),
+    Column("revenue_cents", BigId, nullable=False),  # (quantity - returned) * unit price - discount, pro rata
+    Index("ix_order_line_product", "product_id"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("contact_id", BigId, ForeignKey("contact.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("properties", Json, nullable=False, server_default=text("'{}'")),
+    Index("ix_event_contact_kind_at", "contact_id", "kind", "at"),
+)
+
+# How far a file's import has come: the same file again goes on, or does nothing.
+import_run = Table(
+    "import_run",
+    metadata,
+    Column("digest", Text, primary_key=True),  # SHA-256 of kind, mapping and the file's bytes
+    Column("kind", Text, nullable=False),
+    Column("rows_done", Integer, nullable=False),
+    Column("finished", Boolean, nullable=False),
+    Column("result", Json, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+# -------------------------------------------- the profile: dates, counts and gaps (as of fact "profiles_as_of")
+
+profile = Table(
+    "profile",
+    metadata,
+    Column("contact_id", BigId, ForeignKey("contact.id"), primary_key=True),
+    Column("greeting", Text),
+    Column("orders_count", Integer, nullable=False, server_default=text("0")),
+    Column("purchase_days", Integer, nullable=False, server_default=text("0")),
+    Column("revenue_cents", BigId, nullable=False, server_default=text("0")),
+    Column("first_order_at", UtcTime),
+    Column("last_order_at", UtcTime),
+    Column("usual_gap_days", Float),
+    Column("mean_gap_days", Float),
+    Column("favourite_product", Text),  # product_id
+    Column("favourite_category", Text),
+    Column("favourite_brand", Text),
+    Column("categories", Json, nullable=False, server_default=text("'[]'")),
+    Column("brands", Json, nullable=False, server_default=text("'[]'")),
+    Column("discount_share", Float),
+    Index("ix_profile_last_order", "last_order_at"),
+)
+
+recommendation = Table(
+    "recommendation",
+    metadata,
+    Column("contact_id", BigId, ForeignKey("contact.id"), primary_key=True),
+    Column("list", Text, primary_key=True),  # buy_again | new_for_you
+    Column("rank", Integer, primary_key=True),
+    Column("product_id", Text, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("reason", Json, nullable=False),  # {"code": ..., values}: worded in the reader's language when rendered
+)
+
+# ---------------------------------------------------------------- the ledger (only engine.ledger writes these)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("at", UtcTime, nullable=False),
+)
+
+template_version = Table(
+    "template_version",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("compiled", LargeBinary, nullable=False),  # message.CompiledTemplate, as compressed JSON
+)
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("campaign", Text, nullable=False),
+    Column("occurrence", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column(
+        "frozen", Boolean, nullable=False, server_default=false()
+    ),  # false while its entries are still being written
+    Column("at", UtcTime, nullable=False),  # the moment the audience was seen as of
+    Column("definition", Json, nullable=False),  # the campaign file as it stood
+    Column("summary", Json, nullable=False),  # audience, messages, holdout, skipped, variants, detectable ...
+    Column("hash", Text, nullable=False),  # over every entry, in order
+    Column("released_at", UtcTime),
+)
+
+plan_entry = Table(
+    "plan_entry",
+    metadata,
+    Column("plan_id", BigId, ForeignKey("plan.id"), primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("contact_id", BigId, ForeignKey("contact.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("variant", Text, nullable=False, server_default=""),
+    Column("language", Text, nullable=False, server_default=""),
+    Column("template_hash", Text, nullable=False, server_default=""),
+    Column("send_at", UtcTime),
+    Column("tracked", Boolean, nullable=False, server_default=false()),
+    Column("context", LargeBinary),  # compressed canonical JSON; NULL after erasure or when the window is over
+    Column("digest", Text, nullable=False, server_default=""),  # of the mail the dry run showed
+    UniqueConstraint("plan_id", "contact_id"),
+)
+
+# The winner of the race to release an occurrence: one row, one plan.
+release = Table(
+    "release",
+    metadata,
+    Column("campaign", Text, primary_key=True),
+    Column("occurrence", Text, primary_key=True),
+    Column("plan_id", BigId, ForeignKey("plan.id"), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("ready", Boolean, nullable=False, server_default=false()),  # false while messages are still being written
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("campaign", Text, nullable=False),
+    Column("occurrence", Text, nullable=False),
+    Column("contact_id", BigId, ForeignKey("contact.id"), nullable=False),
+    Column("plan_id", BigId, ForeignKey("plan.id"), nullable=False),
+    Column("n", Integer, nullable=False),  # of its plan entry
+    Column("delivery_id", Text, nullable=False, unique=True),
+    Column("variant", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("send_at", UtcTime, nullable=False),
+    Column("sent_at", UtcTime),
+    Column("digest", Text, nullable=False, server_default=""),  # of the mail that went out
+    UniqueConstraint("campaign", "occurrence", "contact_id"),
+    Index("ix_message_contact_sent", "contact_id", "sent_at"),
+    Index("ix_message_plan_state", "plan_id", "state"),
+)
+
+# One claim for up to 500 messages. `hi` is the write-ahead intent: ord < hi may have been handed over, others not.
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("plan_id", BigId, ForeignKey("plan.id"), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # ready | leased | done
+    Column("not_before", UtcTime, nullable=False),
+    Column("hi", Integer, nullable=False, server_default=text("0")),
+    Column("fence", Integer, nullable=False, server_default=text("0")),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("lease_until", Float, nullable=False, server_default=text("0")),  # the database's clock, epoch seconds
+    Index("ix_batch_state_not_before", "state", "not_before"),
+)
+
+batch_item = Table(
+    "batch_item",
+    metadata,
+    Column("batch_id", BigId, ForeignKey("batch.id"), primary_key=True),
+    Column("ord", Integer, primary_key=True),
+    Column("message_id", BigId, ForeignKey("message.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),  # n+1 exists only after a certain non-delivery
+    UniqueConstraint("message_id", "attempt"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("message_id", BigId, ForeignKey("message.id"), primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("batch_id", BigId, ForeignKey("batch.id"), nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("transport", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("stage", Text, nullable=False, server_default=""),
+    Column("reply", Text, nullable=False, server_default=""),
+    Column("at", UtcTime, nullable=False),
+)
+
+# Raw requests, kept as they came; the verdict stands beside them and can be given again.
+hit = Table(
+    "hit",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("spool_id", Text, nullable=False, unique=True),  # a spooled hit goes in once, however often it is drained
+    Column("kind", Text, nullable=False),
+    Column("message_id", BigId, ForeignKey("message.id"), nullable=False),
+    Column("site", Integer, nullable=False),
+    Column("occurrence", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("ip", Text, nullable=False, server_default=""),
+    Column("agent", Text, nullable=False, server_default=""),
+    Column("referer", Text, nullable=False, server_default=""),
+    Column("accept_language", Text, nullable=False, server_default=""),
+    Column("verdict", Text),
+    Column("verdict_why", Text, nullable=False, server_default=""),
+    Index("ix_hit_message", "message_id"),
+    Index("ix_hit_at", "at"),
+)
+
+# Counts for tracking mode "aggregate": nobody can be told from them.
+tally = Table(
+    "tally",
+    metadata,
+    Column("plan_id", BigId, ForeignKey("plan.id"), primary_key=True),
+    Column("variant", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("site", Integer, primary_key=True),
+    Column("day", Day, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
+# Living processes of `mailer run`, `worker` and `serve`, by the database's clock.
+process = Table(
+    "process",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("kind", Text, nullable=False),  # run | worker | web
+    Column("seen", Float, nullable=False),
+)
