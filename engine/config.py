@@ -158,6 +158,16 @@ class _File(_Section):
     paths: Paths = Paths()
     clock: ClockSettings = ClockSettings()
 
+    @field_validator("transport", mode="before")
+    @classmethod
+    def _no_password_here(cls, value: Any) -> Any:
+        for name, one in value.items() if isinstance(value, dict) else ():
+            if isinstance(one, dict) and "password" in one:
+                raise ValueError(
+                    f"transport.{name}.password: a password never stands here; use password_env or password_file"
+                )
+        return value
+
 
 class Settings(_File):
     """All that the owner set, checked; paths are resolved against the workspace."""

@@ -324,6 +324,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JournalProof:
+    """What a dead sender's journal proves of one batch: which items were handed over, and what was answered."""
+
+    handed: frozenset[int]
+    answered: Mapping[int, Outcome]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """A raw request from a message in somebody's hands, kept as it came so that it can be judged again."""
 

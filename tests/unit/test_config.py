@@ -1,0 +1,150 @@
+"""Settings: every fault at once, every key of the example known, secrets only from outside."""
+
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from engine import config
+from engine.config import load_settings, new_key, shipped
+from engine.errors import BadConfig
+
+SMALLEST = """
+[shop]
+name = "S"
+postal_address = "P"
+[sender]
+from = "a@shop.example"
+[transport.main]
+kind = "outbox"
+"""
+
+
+def workspace(folder: Path, text: str = SMALLEST) -> Path:
+    (folder / "config.toml").write_text(text, encoding="utf-8")
+    new_key(folder / "secret.key")
+    return folder
+
+
+def test_the_example_loads_and_names_every_key(tmp_path: Path) -> None:
+    text = shipped("config.example.toml").read_text(encoding="utf-8")
+    load_settings(workspace(tmp_path, text), environ={})
+
+    sections = {name: info.annotation for name, info in config._File.model_fields.items()}
+    sections |= {"transport": config.TransportSettings, "dkim": config.Dkim}
+    keys = {
+        info.alias or key
+        for section in sections.values()
+        for key, info in getattr(section, "model_fields", {}).items()
+        if key != "password"
+    }
+    assert set() == {key for key in keys if f"{key} = " not in text}
+
+
+def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
+    raw = tomllib.loads(shipped("config.example.toml").read_text(encoding="utf-8"))
+    defaults = {
+        "database": config.Database(),
+        "limits": config.Limits(),
+        "web": config.Web(),
+        "secret": config.Secret(),
+    }
+
+    assert {n: s.model_dump(mode="json") for n, s in defaults.items()} == {n: raw[n] for n in defaults}
+
+
+def test_all_faults_are_told_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+    text = SMALLEST.replace("postal_address", "postal_adress") + '[web]\nlisten = "nowhere"\n[shopp]\n'
+
+    with pytest.raises(BadConfig) as fault:
+        load_settings(workspace(tmp_path, text), environ={})
+
+    assert "shop.postal_address is missing" in str(fault.value)
+    assert "unknown key shop.postal_adress; did you mean 'postal_address'?" in str(fault.value)
+    assert "web.listen" in str(fault.value)
+    assert "unknown key shopp; did you mean 'shop'?" in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('kind = "smtp"\nhost = "mx.example"\ntls = "off"\nreturn_path = "from"', "allowed only to this machine"),
+        ('kind = "smtp"\nhost = "mx.example"', "bounce_domain is needed"),
+        ('kind = "pigeon"', "transport.main.kind"),
+        ('kind = "outbox"\npassword = "x"', "transport.main.password"),
+    ],
+)
+def test_a_wrong_transport_is_told(tmp_path: Path, lines: str, said: str) -> None:
+    with pytest.raises(BadConfig, match=said):
+        load_settings(workspace(tmp_path, SMALLEST.replace('kind = "outbox"', lines)), environ={})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[shop", "not valid TOML"),
+        ('[shop]\nname="S"\npostal_address="P"\ntimezone="Europe/Helsinky"', "Europe/Helsinki"),
+    ],
+)
+def test_a_broken_file_is_told(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadConfig, match=said):
+        load_settings(workspace(tmp_path, text), environ={})
+
+
+def test_a_missing_workspace_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="mailer init"):
+        load_settings(tmp_path, environ={})
+
+
+def test_passwords_come_from_environment_or_file_and_never_print(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("from-file\n")
+    text = SMALLEST.replace('kind = "outbox"', 'kind = "outbox"\npassword_file = "pw"')
+    folder = workspace(tmp_path, text)
+
+    from_file = load_settings(folder, environ={})
+    overridden = load_settings(folder, environ={"MAILER_TRANSPORT__MAIN__PASSWORD": "from-env"})
+
+    assert from_file.transport["main"].password is not None
+    assert "from-file" == from_file.transport["main"].password.get_secret_value()
+    assert overridden.transport["main"].password is not None
+    assert "from-env" == overridden.transport["main"].password.get_secret_value()
+    assert "from-" not in repr(from_file) + repr(overridden)
+
+
+def test_a_named_but_absent_password_is_told(tmp_path: Path) -> None:
+    text = SMALLEST.replace('kind = "outbox"', 'kind = "outbox"\npassword_env = "NOT_SET"')
+
+    with pytest.raises(BadConfig, match="the environment holds no NOT_SET"):
+        load_settings(workspace(tmp_path, text), environ={})
+
+
+def test_the_key_is_private_and_needed(tmp_path: Path) -> None:
+    folder = workspace(tmp_path)
+    assert 0o600 == (folder / "secret.key").stat().st_mode & 0o777
+    (folder / "secret.key").unlink()
+
+    with pytest.raises(BadConfig, match=r"secret\.key"):
+        load_settings(folder, environ={})
+    assert b"k" * 40 == load_settings(folder, environ={"MAILER_KEY": "k" * 40}).secret_bytes()
+
+
+def test_old_keys_are_read(tmp_path: Path) -> None:
+    new_key(tmp_path / "old.key")
+    folder = workspace(tmp_path, SMALLEST + '[secret]\nold_keys = ["old.key"]\n')
+
+    assert 1 == len(load_settings(folder, environ={}).old_keys)
+
+
+def test_relative_paths_lie_in_the_workspace(tmp_path: Path) -> None:
+    settings = load_settings(workspace(tmp_path, SMALLEST + '[paths]\nstate = "elsewhere"\n'), environ={})
+
+    assert f"sqlite:///{tmp_path}/mailer.db" == settings.database_url
+    assert tmp_path / "elsewhere" == settings.state_dir
+
+
+def test_a_fixed_clock_stands_still(tmp_path: Path) -> None:
+    text = SMALLEST + "[clock]\nfixed_at = 2017-11-30T18:00:00\n"
+    settings = load_settings(workspace(tmp_path, text), environ={})
+
+    assert datetime(2017, 11, 30, 18, tzinfo=UTC) == settings.make_clock()()
