@@ -1,0 +1,94 @@
+"""Where do hits wait before they reach the database? In small files, so that a pixel never waits for a writer.
+
+A hit lies in memory for up to 100 ms, then in a file that is put in place whole; what is lost in a crash is the last
+100 ms. Draining reads whole files; `spool_id` (file and line) makes storing them twice harmless, so a drain that was
+killed between the database's commit and `forget` does no harm.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from engine.model import Hit, HitKind
+
+FLUSH_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """A file's worth of hits, each with an id that stays the same however often it is drained."""
+
+    path: Path
+    hits: list[tuple[str, Hit]]
+
+
+class Spool:
+    """One process's way in; any process may drain."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._waiting: list[Hit] = []
+        self._lock = threading.Lock()
+        self._files = 0
+        # The start of a process is part of a file's name: a reused pid must not reuse spool ids.
+        self._name = f"{os.getpid()}-{os.urandom(6).hex()}"
+
+    def append(self, hit: Hit) -> None:
+        """Take a hit; `flush` puts it on disk."""
+        with self._lock:
+            self._waiting.append(hit)
+
+    def flush(self) -> None:
+        """Put what waits into a file of its own, whole or not at all; kept in memory when the disk is full."""
+        with self._lock:
+            hits, self._waiting = self._waiting, []
+            if not hits:
+                return
+            self._files += 1
+            path = self._folder / f"{self._name}-{self._files:08d}.jsonl"
+        try:
+            part = path.with_suffix(".part")
+            part.write_text("".join(json.dumps(_to_json(hit)) + "\n" for hit in hits), encoding="utf-8")
+            part.rename(path)
+        except OSError:
+            with self._lock:
+                self._waiting[:0] = hits
+            raise
+
+    def drain(self) -> Iterator[Drained]:
+        """The files on disk, oldest first; call `forget` once their hits are stored."""
+        for path in sorted(self._folder.glob("*.jsonl"), key=_age):
+            try:
+                lines = path.read_text(encoding="utf-8").splitlines()
+            except FileNotFoundError:
+                continue  # another process drained it
+            yield Drained(path, [(f"{path.stem}:{n}", hit) for n, line in enumerate(lines) if (hit := _read(line))])
+
+    def forget(self, drained: Drained) -> None:
+        """The hits of this file are in the database."""
+        drained.path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _to_json(hit: Hit) -> dict[str, object]:
+    return asdict(hit) | {"kind": hit.kind.value, "at": hit.at.isoformat()}
+
+
+def _read(line: str) -> Hit | None:
+    """The hit of a line; None for a line that a full disk or a stranger left broken."""
+    try:
+        raw = json.loads(line)
+        return Hit(**{**raw, "kind": HitKind(raw["kind"]), "at": datetime.fromisoformat(raw["at"])})
+    except (ValueError, KeyError, TypeError):
+        return None
