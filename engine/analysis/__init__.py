@@ -1,0 +1,27 @@
+"""So what? Attribution, comparison of arms, what was earned, and the report. Takes numbers, never sessions.
+
+Entry functions: `attribute` (who did what within the window), `results` (comparison, earned, checks, verdict),
+`detectable` (what this audience can show), `to_json`, `to_html`.
+"""
+
+from engine.analysis.attribution import Assigned, Economics, Purchase, attribute
+from engine.analysis.comparing import Comparison, sample_ratio
+from engine.analysis.page import to_html
+from engine.analysis.results import Check, Earned, Results, results, to_json
+from engine.analysis.sizing import detectable
+
+__all__ = [
+    "Assigned",
+    "Check",
+    "Comparison",
+    "Earned",
+    "Economics",
+    "Purchase",
+    "Results",
+    "attribute",
+    "detectable",
+    "results",
+    "sample_ratio",
+    "to_html",
+    "to_json",
+]
