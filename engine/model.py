@@ -37,6 +37,14 @@ class MessageState(StrEnum):
     UNCERTAIN = "uncertain"  # handed over, but the answer was lost
 
 
+class BatchState(StrEnum):
+    """Who may hand over the messages of a batch."""
+
+    READY = "ready"  # anybody, from its hour on
+    LEASED = "leased"  # the sender that claimed it, while its lease lasts and its fence is the last one given
+    DONE = "done"  # nobody: every message in it has an outcome
+
+
 class SkipReason(StrEnum):
     """Why somebody in the audience gets no message."""
 

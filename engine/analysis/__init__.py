@@ -4,13 +4,14 @@ Entry functions: `attribute` (who did what within the window), `results` (compar
 `detectable` (what this audience can show), `to_json`, `to_html`.
 """
 
-from engine.analysis.attribution import Assigned, Economics, Purchase, attribute
+from engine.analysis.attribution import COVARIATE_DAYS, Assigned, Economics, Purchase, attribute
 from engine.analysis.comparing import Comparison, sample_ratio
 from engine.analysis.page import to_html
 from engine.analysis.results import Check, Earned, Results, results, to_json
 from engine.analysis.sizing import detectable
 
 __all__ = [
+    "COVARIATE_DAYS",
     "Assigned",
     "Check",
     "Comparison",

@@ -4,15 +4,18 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from engine.analysis.attribution import HOLDOUT
 from engine.analysis.comparing import Comparison
 from engine.analysis.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _INK, _QUIET, _ACCENT, _HOLDOUT_COLOUR = "#1f2933", "#7b8794", "#1f5f4a", "#9a7b4f"
 _METRICS = {"conversion": "Reached the goal", "revenue": "Revenue a contact", "profit": "Profit a contact"}
@@ -48,10 +51,10 @@ def _says(one: Comparison) -> str:
     return {"b_higher": f"{one.b} is higher", "a_higher": f"{one.a} is higher"}.get(one.decision, "could be chance")
 
 
-def _reached(found: Results) -> Figure:
+def _reached(found: Results) -> "Figure":
     """The share of each arm that reached the goal, the holdout in its own colour."""
     arms = list(found.arms)
-    figure = Figure(figsize=(6.4, 0.5 * len(arms) + 0.9), layout="constrained")
+    figure = _figure(0.5 * len(arms) + 0.9)
     axes = figure.subplots()
     rates = [sum(arm.converted) / arm.assigned * 100 if arm.assigned else 0.0 for arm in arms]
     colours = [_HOLDOUT_COLOUR if arm.name == HOLDOUT else _ACCENT for arm in arms]
@@ -64,10 +67,10 @@ def _reached(found: Results) -> Figure:
     return figure
 
 
-def _intervals(comparisons: Sequence[Comparison]) -> Figure:
+def _intervals(comparisons: Sequence[Comparison]) -> "Figure":
     """Each difference with its 95 % interval, relative to the first arm; a bar across zero means: could be chance."""
     shown = [c for c in comparisons if c.value_a]
-    figure = Figure(figsize=(6.4, 0.55 * max(len(shown), 1) + 0.9), layout="constrained")
+    figure = _figure(0.55 * max(len(shown), 1) + 0.9)
     axes = figure.subplots()
     for row, one in enumerate(shown):
         scale = 100 / abs(one.value_a)
@@ -83,18 +86,27 @@ def _intervals(comparisons: Sequence[Comparison]) -> Figure:
     return figure
 
 
-def _quieten(axes: "mpl.axes.Axes") -> None:
+def _figure(height: float) -> "Figure":
+    # Half a second of import that only this page needs.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(6.4, height), layout="constrained")
+
+
+def _quieten(axes: "Axes") -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color("#d0d5da")
     axes.tick_params(colors=_INK, length=0)
 
 
-def _svg(figure: Figure) -> Markup:
+def _svg(figure: "Figure") -> Markup:
     """The picture as SVG whose words stay text: readable aloud, and set in the reader's own fonts."""
+    from matplotlib import rc_context
+
     buffer = io.StringIO()
     # A fixed salt and no date make the same report the same bytes.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mailer", "font.family": "sans-serif"}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "mailer", "font.family": "sans-serif"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), flags=re.DOTALL)
     return Markup(re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL))

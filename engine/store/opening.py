@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from alembic.command import upgrade as alembic_upgrade
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.errors import StoreUnavailable
+from engine.store import migrating
 
 Row = TypeVar("Row")
 
@@ -71,10 +68,9 @@ def open_store(url: str) -> Store:
     """Open an existing, migrated database; raises StoreUnavailable with the cure."""
     _must_exist(url)
     store = Store(url)
-    with store.read() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    wanted = ScriptDirectory.from_config(_alembic(url)).get_current_head()
+    found, wanted = _version(store), migrating.newest_version()
     if found != wanted:
+        store.close()
         raise StoreUnavailable(
             f"the database is at version {found or 'none'}, this engine needs {wanted}; run `mailer db upgrade`"
         )
@@ -84,7 +80,7 @@ def open_store(url: str) -> Store:
 def upgrade(url: str) -> None:
     """Create the database where it is missing and bring its tables up to this engine's version."""
     with _named_faults(url):
-        alembic_upgrade(_alembic(url), "head")
+        migrating.upgrade(url)
 
 
 def chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
@@ -122,13 +118,12 @@ def _must_exist(url: str) -> None:
         raise StoreUnavailable(f"the database {file} does not exist; run `mailer db upgrade`")
 
 
-def _alembic(url: str) -> Config:
-    from engine.config import shipped
-
-    config = Config()
-    config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
-    config.attributes["url"] = url
-    return config
+def _version(store: Store) -> str | None:
+    with store.read() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        return found
 
 
 @contextmanager

@@ -189,7 +189,14 @@ profile = Table(
     Column("categories", Json, nullable=False, server_default=text("'[]'")),
     Column("brands", Json, nullable=False, server_default=text("'[]'")),
     Column("discount_share", Float),
+    Column("pending", Text),  # NULL: the figures are in; else which refresh has yet to write them
     Index("ix_profile_last_order", "last_order_at"),
+)
+Index(
+    "ix_profile_pending",
+    profile.c.contact_id,
+    sqlite_where=text("pending IS NOT NULL"),
+    postgresql_where=text("pending IS NOT NULL"),
 )
 
 recommendation = Table(

@@ -293,11 +293,19 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("discount_share", sa.Float(), nullable=True),
+        sa.Column("pending", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["contact_id"], ["contact.id"], name=op.f("fk_profile_contact_id")),
         sa.PrimaryKeyConstraint("contact_id", name=op.f("pk_profile")),
     )
     with op.batch_alter_table("profile", schema=None) as batch_op:
         batch_op.create_index("ix_profile_last_order", ["last_order_at"], unique=False)
+        batch_op.create_index(
+            "ix_profile_pending",
+            ["contact_id"],
+            unique=False,
+            sqlite_where=sa.text("pending IS NOT NULL"),
+            postgresql_where=sa.text("pending IS NOT NULL"),
+        )
 
     op.create_table(
         "recommendation",

@@ -1,0 +1,5 @@
+"""`python -m engine` is `mailer`."""
+
+from engine.cli import main
+
+main()

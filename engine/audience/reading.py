@@ -1,0 +1,80 @@
+"""How does any import file become rows? CSV, JSONL and Parquet alike: a line number, and values under our own names."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.audience.columns import Header
+from engine.audience.delimited import Delimited
+from engine.audience.file_facts import file_facts
+from engine.audience.kinds import Kind
+from engine.audience.structured import (
+    Number,
+    Value,
+    Values,
+    jsonl_columns,
+    jsonl_rows,
+    parquet_columns,
+    parquet_length,
+    parquet_rows,
+)
+from engine.errors import BadFile
+
+__all__ = ["Number", "Opened", "Row", "Value", "Values", "open_file"]
+
+
+@dataclass(slots=True)
+class Row:
+    """One row. Blank cells are not among the values; `fault` says why the row can't be read."""
+
+    line: int  # 1 = the file's first; of Parquet, which has no lines, the row
+    values: Values = field(default_factory=dict)
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An import file, its header understood."""
+
+    header: Header
+    sha256: str
+    about: int  # how many rows, more or less
+    rows: Iterator[Row]
+
+
+def open_file(path: Path, kind: Kind, mapping: Mapping[str, str]) -> Opened:
+    """Find out what the file is and what its columns mean; BadFile when it can't be imported as this kind."""
+    facts = file_facts(path)
+    header = Header(kind, path, mapping)
+    if facts.is_parquet:
+        header.understand(parquet_columns(facts))
+        about, rows = parquet_length(facts), _from_values(parquet_rows(facts), header)
+    elif facts.is_jsonl:
+        header.understand(jsonl_columns(facts))
+        about, rows = facts.lines, _from_values(jsonl_rows(facts), header)
+    else:
+        table = Delimited(facts, header.recognised)
+        about, rows = facts.lines, _from_cells(table, header.understand(table.header))
+    return Opened(header=header, sha256=facts.sha256, about=about, rows=rows)
+
+
+def _from_cells(table: Delimited, names: tuple[str | None, ...]) -> Iterator[Row]:
+    kept = [(place, name) for place, name in enumerate(names) if name is not None]
+    for line, cells in table.rows():
+        if isinstance(cells, str):
+            yield Row(line, fault=cells)
+        else:
+            yield Row(line, {name: cell for place, name in kept if (cell := cells[place].strip())})
+
+
+def _from_values(rows: Iterator[tuple[int, Values | str]], header: Header) -> Iterator[Row]:
+    for line, values in rows:
+        if isinstance(values, str):
+            yield Row(line, fault=values)
+            continue
+        try:
+            names = header.names(tuple(values))
+        except BadFile as fault:  # this row alone has two names for one thing
+            yield Row(line, fault=str(fault))
+            continue
+        yield Row(line, {name: value for name, value in zip(names, values.values(), strict=True) if name})

@@ -1,0 +1,20 @@
+"""`mailer`: what people type. A file a noun: parse, call the pipeline, print; nothing is decided here.
+
+Data goes to stdout, progress and logs to stderr. Exit codes: 0 fine, 1 error, 2 usage, 3 findings, 4 refused for
+safety, 5 ended with messages deferred or uncertain.
+"""
+
+import sys
+
+from engine.cli import campaigns, contacts, demo, importing, reporting, running, segments, sending, setting_up
+from engine.cli.app import run
+
+# Importing a file registers its commands, in the order of a campaign's life.
+COMMANDS = (setting_up, demo, importing, segments, campaigns, sending, reporting, contacts, running)
+
+__all__ = ["COMMANDS", "main"]
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

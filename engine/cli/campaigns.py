@@ -1,0 +1,137 @@
+"""`mailer campaign`, `preview`, `lint`: campaign files and templates, looked at before anybody gets them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine import pipeline
+from engine.cli.app import app
+from engine.cli.opening import moment, workspace
+from engine.cli.printing import (
+    AtOption,
+    Format,
+    FormatOption,
+    chosen,
+    findings_json,
+    show_findings,
+    show_one,
+    show_rows,
+    stderr,
+    stdout,
+)
+from engine.errors import Findings
+from engine.model import Finding, Severity
+
+campaigns = typer.Typer(no_args_is_help=True, help="Campaign files: list, check, make new ones, pause and cancel.")
+app.add_typer(campaigns, name="campaign")
+
+NameArgument = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="A file of campaigns/, without .toml.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")]
+
+
+@campaigns.command(name="list")
+def list_campaigns(context: typer.Context, form: FormatOption = None) -> None:
+    """All campaign files, with what the ledger knows of each."""
+    with workspace(context) as mailer:
+        rows = pipeline.campaign_rows(mailer)
+    show_rows(rows, ("name", "state", "segment", "variants", "sent", "waiting", "reason"), form)
+
+
+@campaigns.command()
+def check(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[CAMPAIGN]", help="Default: all.")] = None,
+    strict: StrictOption = False,
+    form: FormatOption = None,
+) -> None:
+    """Files, rules, templates, languages, sender: every fault with its place. Exit 3 when there are errors."""
+    with workspace(context) as mailer:
+        findings = pipeline.check_campaigns(mailer, name)
+    _show_and_judge(findings, strict, form)
+
+
+@campaigns.command()
+def new(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="winback, cross_sell or loyalty.")],
+    name: Annotated[str | None, typer.Option("--name", help="The new campaign's name; default: the recipe's.")] = None,
+) -> None:
+    """Start a campaign from a shipped recipe: its file and its templates are copied into the workspace."""
+    with workspace(context) as mailer:
+        for path in pipeline.new_campaign(mailer, recipe, name or recipe):
+            stderr.print(f"written: {path}", markup=False)
+
+
+@campaigns.command()
+def start(context: typer.Context, name: NameArgument) -> None:
+    """Take a pause or a cancellation back: what was released goes out at its time."""
+    with workspace(context) as mailer:
+        pipeline.set_campaign_state(mailer, name, "running", "", moment(mailer, None))
+    stderr.print(f"{name} is running", markup=False)
+
+
+@campaigns.command()
+def pause(
+    context: typer.Context,
+    name: NameArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Shown to whoever asks.")] = "paused by hand",
+) -> None:
+    """Hold everything of a campaign that is not handed over yet; `mailer resume` goes on."""
+    with workspace(context) as mailer:
+        pipeline.set_campaign_state(mailer, name, "paused", reason, moment(mailer, None))
+    stderr.print(f"{name} is paused: {reason}", markup=False)
+
+
+@campaigns.command()
+def cancel(context: typer.Context, name: NameArgument) -> None:
+    """Stop a campaign for good: what has not gone out never will."""
+    with workspace(context) as mailer:
+        pipeline.set_campaign_state(mailer, name, "cancelled", "cancelled by hand", moment(mailer, None))
+    stderr.print(f"{name} is cancelled", markup=False)
+
+
+@app.command()
+def preview(
+    context: typer.Context,
+    campaign: NameArgument,
+    to: Annotated[str, typer.Option("--to", metavar="EMAIL", help="The contact whose mail it is.")],
+    variant: Annotated[str | None, typer.Option("--variant", help="Default: the one she would get.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the .eml, .html and .txt go.")] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    at: AtOption = None,
+    form: FormatOption = None,
+) -> None:
+    """Write exactly the mail that one person would get: .eml, .html and .txt."""
+    with workspace(context, at) as mailer:
+        seen = pipeline.preview(mailer, campaign, to, variant, out, moment(mailer, at))
+    if show:
+        typer.launch(str(seen.html))
+    data = {"variant": seen.variant, "language": seen.language, "subject": seen.subject}
+    show_one(data | {"eml": str(seen.eml), "html": str(seen.html), "text": str(seen.text)}, form)
+
+
+@app.command()
+def lint(
+    context: typer.Context,
+    files: Annotated[
+        list[Path], typer.Argument(help="Templates (.mjml or their folders) and messages (.eml).", exists=True)
+    ],
+    strict: StrictOption = False,
+    form: FormatOption = None,
+) -> None:
+    """Check templates and messages: codes with file:line:col. Needs no database. Exit 3 when there are errors."""
+    findings = [finding for file in files for finding in pipeline.lint(file)]
+    _show_and_judge(findings, strict, form)
+
+
+def _show_and_judge(findings: list[Finding], strict: bool, form: Format | None) -> None:
+    if chosen(form) is Format.TABLE:
+        show_findings(findings)
+        if not findings:
+            stdout.print("[green]no findings[/green]")
+    else:
+        show_one({"findings": findings_json(findings)}, form)
+    errors = [f for f in findings if f.severity is Severity.ERROR or (strict and f.severity is Severity.WARNING)]
+    if errors:
+        raise Findings(f"{len(errors)} faults found")

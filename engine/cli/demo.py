@@ -1,0 +1,20 @@
+"""`mailer demo`: the whole story on a real shop's data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.app import app
+from engine.cli.reporting import print_report
+from engine.demo import tell
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The workspace to make; must not exist yet.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Tell the whole story on a real grocery panel: import, segments, a win-back with A/B and holdout, send, report."""
+    tell(folder, print_report)

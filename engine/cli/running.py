@@ -1,0 +1,66 @@
+"""`mailer run`, `status`, `worker`, `serve`: the processes that keep a shop's mail going."""
+
+from typing import Annotated
+
+import typer
+
+from engine import pipeline, scheduler, web
+from engine.cli.app import app
+from engine.cli.opening import folder_of, moment, workspace
+from engine.cli.printing import AtOption, FormatOption, show_one, stderr, stdout
+from engine.errors import Unfinished
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """Keep everything going: tracking pages, the clock and the senders. Stop and start it at any moment.
+
+    Sends only what was released, at its hour; refreshes profiles and recommendations at night.
+    """
+    folder = folder_of(context)
+    with workspace(context) as mailer:
+        listen = mailer.settings.web.listen
+    stderr.print(f"running: tracking pages on http://{listen}, senders and clock; Ctrl-C stops")
+    scheduler.supervise(folder)
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Serve only the tracking pages."""
+    with workspace(context) as mailer:
+        web.serve(mailer)
+
+
+@app.command()
+def worker(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is due any more.")] = False,
+) -> None:
+    """Run one more sender."""
+    with workspace(context) as mailer, pipeline.stop_on_signals() as stop:
+        if once:
+            pipeline.send_due(mailer, stop)
+        else:
+            pipeline.work(mailer, stop)
+
+
+@app.command()
+def status(context: typer.Context, at: AtOption = None, form: FormatOption = None) -> None:
+    """What runs, what waits and why, what comes next. Exit 5 when something is late, paused by itself, or no sender lives."""
+    with workspace(context, at) as mailer:
+        found = pipeline.status(mailer, moment(mailer, at))
+
+    def told() -> None:
+        stdout.print(f"processes: {', '.join(f'{n} {kind}' for kind, n in found['processes'].items()) or 'none'}")
+        for one in found["campaigns"]:
+            why = f" ({one['reason']})" if one["reason"] else ""
+            stdout.print(
+                f"  {one['campaign']}: {one['state']}{why}; {one['sent']} sent, {one['waiting']} waiting", markup=False
+            )
+        stdout.print(f"next due: {found['next_due'] or 'nothing'}")
+        for line in found["worries"]:
+            stdout.print(f"[yellow]![/yellow] {line}")
+
+    show_one(found, form, told)
+    if found["worries"]:
+        raise Unfinished("; ".join(found["worries"]))

@@ -1,0 +1,147 @@
+"""How does a connection become ready for mail? Greeting, EHLO, STARTTLS, AUTH.
+
+What a person must mend (no TLS, wrong certificate, login refused) is a TransportUnavailable at once; what may pass
+by itself (no route, 421, closed) is an OSError, and the transport decides how often to try.
+"""
+
+import base64
+import ipaddress
+import socket
+import ssl
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from engine.config import TransportSettings
+from engine.delivery.wire import Connection, Patience, Reply, Waits
+from engine.errors import TransportUnavailable
+from engine.replies import shortened
+
+_GOODBYE = 2.0  # seconds for the answer to QUIT, which changes nothing
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """A connection that takes mail."""
+
+    connection: Connection
+    features: dict[str, str]  # what EHLO offered, by keyword
+    messages: int = 0
+    used_at: float = field(default_factory=time.monotonic)
+
+    def quit(self) -> None:
+        """Say goodbye and hang up."""
+        with suppress(OSError):  # it may have gone already
+            self.connection.write(b"QUIT\r\n", _GOODBYE)
+            self.connection.reply(_GOODBYE)
+        self.connection.close()
+
+
+def place_of(name: str, settings: TransportSettings) -> str:
+    """How messages to people name the server."""
+    return f"transport {name!r}: {settings.host}:{settings.port}"
+
+
+def open_session(name: str, settings: TransportSettings, waits: Waits, patience: Patience) -> Session:
+    """A session after EHLO, TLS and login as the settings ask."""
+    connection = Connection(settings.host, settings.port, waits.connect, patience)
+    try:
+        return _Opening(name, settings, waits, connection).run()
+    except ssl.SSLCertVerificationError as fault:
+        connection.drop()
+        why = f"the certificate is not valid ({fault.verify_message})"
+        cure = 'check host, or tls = "required" encrypts without asking who is there'
+        raise TransportUnavailable(f"{place_of(name, settings)}: {why}; {cure}") from fault
+    except BaseException:
+        connection.drop()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    name: str
+    settings: TransportSettings
+    waits: Waits
+    connection: Connection
+
+    def run(self) -> Session:
+        tls = self.settings.tls
+        if tls == "off" and not ipaddress.ip_address(self.connection.there.partition("%")[0]).is_loopback:
+            raise self._unavailable("is not this machine", 'tls = "off" is for this machine only; set tls = "required"')
+        if tls == "implicit":
+            self.connection.start_tls(_context(verify=True), self.settings.host, self.waits.greeting)
+        self._needs(self.connection.reply(self.waits.greeting), "220", "does not take mail")
+        features = self._ehlo()
+        if tls in ("required", "verify"):
+            features = self._start_tls(features)
+        if self.settings.username:
+            self._login(features)
+        return Session(connection=self.connection, features=features)
+
+    def _ehlo(self) -> dict[str, str]:
+        host = socket.gethostname()
+        here = self.connection.here
+        # Without a full name the address stands for it: RFC 5321 4.1.4.
+        own = host if "." in host and host.isascii() else f"[IPv6:{here}]" if ":" in here else f"[{here}]"
+        self.connection.write(f"EHLO {own}\r\n".encode(), self.waits.command)
+        reply = self._needs(self.connection.reply(self.waits.command), "250", "refuses EHLO")
+        return _features(reply)
+
+    def _start_tls(self, offered: dict[str, str]) -> dict[str, str]:
+        if "STARTTLS" not in offered:
+            cure = 'use the port with TLS (587, or 465 with tls = "implicit")'
+            raise self._unavailable("offers no STARTTLS, and mail never goes out in plain text", cure)
+        self._needs(self._said("STARTTLS"), "220", "refuses STARTTLS")
+        context = _context(verify=self.settings.tls == "verify")
+        self.connection.start_tls(context, self.settings.host, self.waits.command)
+        return self._ehlo()  # what was offered in plain text is void: RFC 3207 4.2
+
+    def _login(self, offered: dict[str, str]) -> None:
+        ways = offered.get("AUTH", "").upper().split()
+        password = self.settings.password
+        if password is None:
+            raise self._unavailable("wants a password", "set password_env or password_file")
+        user, secret = self.settings.username, password.get_secret_value()
+        if "PLAIN" in ways:
+            reply = self._said(f"AUTH PLAIN {_b64(chr(0).join(('', user, secret)))}")
+        elif "LOGIN" in ways:
+            reply = self._said("AUTH LOGIN")
+            for answer in (user, secret):
+                reply = self._said(_b64(answer)) if reply.code == 334 else reply
+        else:
+            raise self._unavailable("offers no login by PLAIN or LOGIN", "leave out username, or use another port")
+        self._needs(reply, "235", "refuses the login", "check username and password")
+
+    def _said(self, line: str) -> Reply:
+        self.connection.write(f"{line}\r\n".encode(), self.waits.command)
+        return self.connection.reply(self.waits.command)
+
+    def _needs(self, reply: Reply, code: str, fault: str, cure: str = "ask the one who runs it") -> Reply:
+        if str(reply.code) == code:
+            return reply
+        said = shortened(f"{reply.code} {reply.text}")
+        if 400 <= reply.code < 500:
+            raise ConnectionError(f"{fault} for now ({said})")
+        raise self._unavailable(f"{fault} ({said})", cure)
+
+    def _unavailable(self, fault: str, cure: str) -> TransportUnavailable:
+        return TransportUnavailable(f"{place_of(self.name, self.settings)} {fault}; {cure}")
+
+
+def _context(*, verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not verify:
+        # Encrypts against listeners; relays on one's own network often have no certificate of a known authority.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _features(reply: Reply) -> dict[str, str]:
+    """Keyword to parameters; old servers write AUTH= (RFC 4954 has a blank)."""
+    offered = (line.replace("=", " ", 1).partition(" ") for line in reply.lines[1:])
+    return {keyword.upper(): parameters for keyword, _, parameters in offered}
+
+
+def _b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

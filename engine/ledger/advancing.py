@@ -1,0 +1,163 @@
+"""How far has a claim come? One commit a window: the outcomes of the last, and leave to hand over the next."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+
+import sqlalchemy as sa
+
+from engine.ledger.claiming import HELD_BACK, LEASE_SECONDS, Claim, Item
+from engine.ledger.recording import Ending, Held, record, resume_point, skip_open, sort_out
+from engine.ledger.rows import Row
+from engine.model import BatchState, MessageState, Outcome, PlanState
+from engine.store import Store
+from engine.store.tables import batch, campaign, message, plan
+
+Done = Sequence[tuple[Item, Outcome]]
+
+_UNANSWERED = Outcome(state=MessageState.UNCERTAIN, reason="unanswered")
+
+_MINE = (
+    sa.select(
+        batch.c.id,
+        batch.c.hi,
+        batch.c.size,
+        batch.c.not_before,
+        plan.c.state.label("plan_state"),
+        campaign.c.state.label("campaign_state"),
+    )
+    .join(plan, plan.c.id == batch.c.plan_id)
+    .outerjoin(campaign, campaign.c.name == plan.c.campaign)
+    .where(
+        batch.c.id == sa.bindparam("batch"),
+        batch.c.fence == sa.bindparam("fence"),
+        batch.c.state == BatchState.LEASED,
+    )
+    .with_for_update(of=batch)
+)
+_GRANT = (
+    sa.update(message)
+    .where(message.c.id.in_(sa.bindparam("ids", expanding=True)), message.c.state == MessageState.PLANNED)
+    .values(state=MessageState.CLAIMED)
+)
+
+
+def advance(store: Store, claim: Claim, hi: int, done: Done, at: datetime, transport: str = "") -> bool:
+    """Record `done` and ask leave to hand over every item with ord < `hi`, in one commit.
+
+    False: stop, hand over nothing more of this claim, and `settle` every outcome you have or still get. Either
+    somebody took the batch over (then nothing was written), or the plan was cancelled or its campaign paused (then
+    `done` is written, and the batch waits for whoever may go on).
+    """
+    with store.write() as db:
+        row = _mine(db, claim)
+        if row is None:
+            return False
+        _record(db, store, claim, done, at, transport)
+        is_held_back = row.plan_state == PlanState.CANCELLED or row.campaign_state in HELD_BACK
+        if is_held_back or not _grant(db, claim, row.hi, hi):
+            _close(db, store, claim, row, row.hi, at)
+            return False
+        db.execute(_renewal(store), {"batch": row.id, "up_to": max(row.hi, hi)})
+    return True
+
+
+def finish(store: Store, claim: Claim, done: Done, at: datetime, transport: str = "") -> bool:
+    """Record the last outcomes and end the batch; False when somebody took it over (then `settle` them).
+
+    A message that was granted and has no outcome becomes uncertain; one that was never granted is offered again.
+    """
+    with store.write() as db:
+        row = _mine(db, claim)
+        if row is None:
+            return False
+        _record(db, store, claim, done, at, transport)
+        _close(db, store, claim, row, row.size, at)
+    return True
+
+
+def hand_back(
+    store: Store,
+    claim: Claim,
+    next_ord: int,
+    done: Done,
+    at: datetime,
+    transport: str = "",
+    not_before: datetime | None = None,
+) -> bool:
+    """Stop in order: who stands at `next_ord` or later was not handed over and is offered again, from `not_before` on.
+
+    Who stands before it and has no outcome becomes uncertain. False when somebody took the batch over.
+    """
+    with store.write() as db:
+        row = _mine(db, claim)
+        if row is None:
+            return False
+        _record(db, store, claim, done, at, transport)
+        _close(db, store, claim, row, next_ord, at, not_before)
+    return True
+
+
+def heartbeat(store: Store, claim: Claim) -> bool:
+    """Hold the lease while a dot waits for its answer; False when somebody took the batch over."""
+    mine = (batch.c.id == claim.batch_id, batch.c.fence == claim.fence, batch.c.state == BatchState.LEASED)
+    with store.write() as db:
+        held = sa.update(batch).where(*mine).values(lease_until=store.epoch_now() + LEASE_SECONDS)
+        return db.execute(held).rowcount == 1
+
+
+@lru_cache(maxsize=4)  # built once: building costs more than running it, and there is one a window
+def _renewal(store: Store) -> sa.Update:
+    lease = store.epoch_now() + LEASE_SECONDS
+    renewed = sa.update(batch).where(batch.c.id == sa.bindparam("batch"))
+    return renewed.values(hi=sa.bindparam("up_to"), lease_until=lease)
+
+
+def _mine(db: sa.Connection, claim: Claim) -> Row | None:
+    """The batch, locked, if this claim still holds it."""
+    return db.execute(_MINE, {"batch": claim.batch_id, "fence": claim.fence}).first()
+
+
+def _held(claim: Claim) -> Held:
+    return Held(batch_id=claim.batch_id, fence=claim.fence)
+
+
+def _record(db: sa.Connection, store: Store, claim: Claim, done: Done, at: datetime, transport: str) -> None:
+    endings = [
+        Ending(message_id=item.message_id, attempt=item.attempt, outcome=outcome, digest=item.digest)
+        for item, outcome in done
+    ]
+    record(db, store, _held(claim), endings, at, transport)
+
+
+def _grant(db: sa.Connection, claim: Claim, lo: int, hi: int) -> bool:
+    """Mark the window claimed: all of it, or (when somebody cancelled a message meanwhile) the sender must stop."""
+    ids = [item.message_id for item in claim.items if lo <= item.ord < hi]
+    return not ids or db.execute(_GRANT, {"ids": ids}).rowcount == len(ids)
+
+
+def _close(
+    db: sa.Connection,
+    store: Store,
+    claim: Claim,
+    row: Row,
+    next_ord: int,
+    at: datetime,
+    not_before: datetime | None = None,
+) -> None:
+    """Leave the batch so that anybody can go on with it, and nobody in it is lost or tried twice."""
+    sort_out(db, store, _held(claim), row.hi, lambda place: _UNANSWERED if place < next_ord else None, at)
+    if row.plan_state == PlanState.CANCELLED:
+        skip_open(db, row.id)
+    first = resume_point(db, row.id)
+    db.execute(
+        sa.update(batch)
+        .where(batch.c.id == row.id)
+        .values(
+            state=BatchState.DONE if first is None else BatchState.READY,
+            hi=row.size if first is None else first,
+            owner="",
+            lease_until=0.0,
+            not_before=not_before or row.not_before,
+        )
+    )

@@ -1,0 +1,171 @@
+"""What becomes of messages whose first try did not end them? Late answers, retries, and the ones nobody knows about.
+
+Attempt n+1 exists only after attempt n certainly did not deliver, or where somebody asked for `resend` in so many
+words; a message that any attempt delivered is never tried again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from engine.ledger.claiming import Item
+from engine.ledger.freezing import CHUNK
+from engine.ledger.recording import add_batch, told
+from engine.ledger.rows import Query, Row
+from engine.model import MessageState, Outcome, PlanState, SkipReason
+from engine.store import Store
+from engine.store.tables import attempt, batch, batch_item, message, plan
+
+ASSUMED = "assumed"
+ATTEMPTS = 5  # then a deferred message is refused as expired
+
+
+class UncertainPolicy(StrEnum):
+    """What to do with messages whose answer was lost."""
+
+    ASSUME_SENT = "assume-sent"  # leave them alone; they stay counted as uncertain, marked `assumed`
+    RESEND = "resend"  # try again: somebody may get it twice
+    ASK = "ask"  # a person decides
+
+
+def skip(reason: str) -> Outcome:
+    """The outcome of an item that must not be handed over now: recorded like any other."""
+    return Outcome(state=MessageState.SKIPPED, reason=reason)
+
+
+def settle(store: Store, what: Item | int, outcome: Outcome, at: datetime) -> bool:
+    """A late certainty about an item, or a message's last attempt; True when it changed the message.
+
+    Only `uncertain` and `claimed` become something else. A delivery that came to light also ends a resend that has
+    not begun.
+    """
+    message_id, given = (what, None) if isinstance(what, int) else (what.message_id, what.attempt)
+    with store.write() as db:
+        state = db.scalar(sa.select(message.c.state).where(message.c.id == message_id).with_for_update())
+        last = db.scalar(sa.select(sa.func.max(batch_item.c.attempt)).where(batch_item.c.message_id == message_id))
+        if state is None or last is None:
+            return False
+        n = last if given is None else given
+        if not _settle_attempt(db, store, message_id, n, outcome, at, in_flight=state == MessageState.CLAIMED):
+            return False
+        return _settle_message(db, message_id, outcome, at, is_last=n == last)
+
+
+def retry_deferred(
+    store: Store, plan_id: int, at: datetime, *, limit: int = ATTEMPTS, older_than: timedelta = timedelta(0)
+) -> int:
+    """Offer deferred messages again, as attempt n+1 in new batches; gives their number.
+
+    Only those whose last attempt is at least `older_than` old. Who had `limit` attempts is refused as expired.
+    """
+
+    def again(db: sa.Connection, rows: list[Row]) -> int:
+        used_up = [row.id for row in rows if row.n >= limit]
+        if used_up:
+            expired = {"state": MessageState.REFUSED, "reason": SkipReason.EXPIRED}
+            db.execute(sa.update(message).where(message.c.id.in_(used_up)).values(expired))
+        return _offer_again(db, plan_id, at, [row for row in rows if row.n < limit])
+
+    return _in_chunks(store, _ended(plan_id, MessageState.DEFERRED, at - older_than), again)
+
+
+def resolve_uncertain(
+    store: Store, plan_id: int, policy: str, at: datetime, older_than: timedelta = timedelta(0)
+) -> int:
+    """Apply `assume-sent`, `resend` or `ask` to messages that have been uncertain for `older_than`; gives their number.
+
+    Assumed ones stay `uncertain` in every count, with the reason `assumed` and the time of the attempt as `sent_at`
+    (so that they count for caps); they can still be settled, or resent by a later decision. `ask` changes nothing.
+    """
+    chosen = UncertainPolicy(policy)
+    wanted = _ended(plan_id, MessageState.UNCERTAIN, at - older_than)
+    if chosen is UncertainPolicy.RESEND:
+        return _in_chunks(store, wanted, lambda db, rows: _offer_again(db, plan_id, at, rows))
+    if chosen is UncertainPolicy.ASSUME_SENT:
+        return _in_chunks(store, wanted.where(message.c.reason != ASSUMED), _assume)
+    return 0
+
+
+def _settle_attempt(
+    db: sa.Connection, store: Store, message_id: int, n: int, outcome: Outcome, at: datetime, in_flight: bool
+) -> bool:
+    """Make the attempt's row say so, if it is uncertain or (in flight) not there yet."""
+    known = (attempt.c.message_id == message_id, attempt.c.n == n, attempt.c.state == MessageState.UNCERTAIN)
+    certain = sa.update(attempt).where(*known).values(at=at, **told(outcome))
+    if outcome.state is not MessageState.UNCERTAIN and db.execute(certain).rowcount == 1:
+        return True
+    if not in_flight:
+        return False
+    held = (
+        sa.select(batch.c.id, batch.c.fence)
+        .join(batch_item, batch_item.c.batch_id == batch.c.id)
+        .where(batch_item.c.message_id == message_id, batch_item.c.attempt == n)
+    )
+    row = db.execute(held).one()
+    new = {"message_id": message_id, "n": n, "batch_id": row.id, "fence": row.fence, "transport": "", "at": at}
+    insert = store.insert(attempt).values(**new, **told(outcome)).on_conflict_do_nothing()
+    return db.execute(insert.returning(attempt.c.n)).first() is not None
+
+
+def _settle_message(db: sa.Connection, message_id: int, outcome: Outcome, at: datetime, is_last: bool) -> bool:
+    """The message follows its last attempt; an earlier one that did deliver stops the attempts still to come."""
+    is_sent = outcome.state is MessageState.SENT
+    if not is_last and not is_sent:
+        return False
+    may_change = [MessageState.UNCERTAIN]
+    may_change += [MessageState.CLAIMED] if is_last else [MessageState.PLANNED, MessageState.DEFERRED]
+    values = {"state": outcome.state, "reason": outcome.reason, "sent_at": at if is_sent else None}
+    changed = sa.update(message).where(message.c.id == message_id, message.c.state.in_(may_change)).values(values)
+    return db.execute(changed).rowcount == 1
+
+
+def _ended(plan_id: int, state: MessageState, before: datetime) -> Query:
+    """Messages of a released plan whose last attempt ended in `state` by then, and that no attempt delivered."""
+    last = sa.select(sa.func.max(batch_item.c.attempt)).where(batch_item.c.message_id == message.c.id)
+    earlier = attempt.alias("earlier")
+    delivered = sa.select(earlier.c.n).where(earlier.c.message_id == message.c.id, earlier.c.state == MessageState.SENT)
+    return (
+        sa.select(message.c.id, attempt.c.n, attempt.c.at)
+        .join(attempt, attempt.c.message_id == message.c.id)
+        .join(plan, plan.c.id == message.c.plan_id)
+        .where(
+            message.c.plan_id == plan_id,
+            message.c.state == state,
+            plan.c.state == PlanState.RELEASED,
+            attempt.c.n == last.scalar_subquery(),
+            attempt.c.state == state,
+            attempt.c.at <= before,
+            ~delivered.exists(),
+        )
+        .order_by(message.c.id)
+        .limit(CHUNK)
+        .with_for_update(of=message, skip_locked=True)
+    )
+
+
+def _in_chunks(store: Store, wanted: Query, change: Callable[[sa.Connection, list[Row]], int]) -> int:
+    """Change what is wanted until nothing is, a short transaction at a time; a changed row is wanted no more."""
+    count = 0
+    while True:
+        with store.write() as db:
+            rows = list(db.execute(wanted).all())
+            if not rows:
+                return count
+            count += change(db, rows)
+
+
+def _offer_again(db: sa.Connection, plan_id: int, at: datetime, rows: list[Row]) -> int:
+    if rows:
+        planned = {"state": MessageState.PLANNED, "reason": "", "sent_at": None}
+        db.execute(sa.update(message).where(message.c.id.in_([row.id for row in rows])).values(planned))
+        add_batch(db, plan_id, at, [(row.id, row.n + 1) for row in rows])
+    return len(rows)
+
+
+def _assume(db: sa.Connection, rows: list[Row]) -> int:
+    when = sa.bindparam("when", type_=message.c.sent_at.type)
+    assumed = sa.update(message).where(message.c.id == sa.bindparam("key")).values(reason=ASSUMED, sent_at=when)
+    db.execute(assumed, [{"key": row.id, "when": row.at} for row in rows])
+    return len(rows)

@@ -1,0 +1,172 @@
+"""Which header lines does a mail carry, and how are they written so that no value can break out or be mangled?
+
+The standard library is not used for writing: it turns a long List-Unsubscribe into an encoded word, which is no URL
+any more (CPython issues 87659 and 89714), and puts a display name of 10,000 characters on one line.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parseaddr
+from typing import Literal
+
+from email_validator import EmailNotValidError, validate_email
+
+from engine.errors import BadConfig, RenderFailed
+from engine.message.header_text import FOLD_AT, cleaned_name, cleaned_subject, phrase, unstructured
+
+LINE_LIMIT = 998  # octets without CRLF, RFC 5322 2.1.1
+_LITERAL = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_URL = re.compile(r"(?:https://[^\s<>,/]+|http://(?:localhost|127\.0\.0\.1)(?::\d+)?)(?:/[!-~]*)?")
+_MAILTO = re.compile(r"mailto:[^\s<>,]+@[^\s<>,]+")
+_DELIVERY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+_ADDRESS = re.compile(
+    r"(?P<local>[^\s<>()\[\],;:\\\"@\x00-\x20\x7f-\xa0\ud800-\udfff]{1,64})@(?P<domain>[A-Za-z0-9.-]{1,253})"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """An address with the name shown beside it."""
+
+    email: str
+    name: str = ""
+
+    @property
+    def domain(self) -> str:
+        """What stands behind the @, in lower case."""
+        return self.email.rpartition("@")[2].lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailHeaders:
+    """What stands around a rendered text. Empty optional values leave their header out.
+
+    Marketing mail must have `unsubscribe_url` (https) and gets the list headers; transactional mail only those given.
+    """
+
+    delivery_id: str
+    to: Mailbox
+    from_: Mailbox
+    date: datetime  # aware
+    bounce_domain: str = ""
+    return_path: Literal["verp", "fixed", "from"] = "verp"
+    reply_to: Mailbox | None = None
+    unsubscribe_url: str = ""
+    unsubscribe_mailto: str = ""  # mailto:..., beside the URL
+    list_id: str = ""  # campaigns.example.com
+    feedback_id: str = ""  # made by `feedback_id`
+    campaign: str = ""
+    message_class: str = "marketing"  # marketing | transactional
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderLine:
+    """One header as it goes out, folded, without its last CRLF."""
+
+    name: str
+    line: str
+
+
+def mailbox(text: str, where: str) -> Mailbox:
+    """`Corner Shop <news@example.com>` of config.toml as a Mailbox, its domain in A-labels."""
+    name, address = parseaddr(text)
+    try:
+        checked = validate_email(address, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as fault:
+        raise BadConfig(f"{where}: {text!r} is no address: {fault}; write it as Shop <news@example.com>") from None
+    if not checked.ascii_email:
+        raise BadConfig(f"{where}: {text!r} needs a local part of ASCII letters, so that every server can answer it")
+    return Mailbox(email=checked.ascii_email, name=cleaned_name(name))
+
+
+def feedback_id(campaign: str, stream: str, account: str, sender_id: str) -> str:
+    """`campaign:stream:account:SenderId`, the groups by which Gmail reports complaints; no value names a person."""
+    parts = (campaign, stream, account, sender_id)
+    return ":".join(re.sub(r"[^A-Za-z0-9._-]+", "-", one).strip("-")[:60] for one in parts)
+
+
+def envelope_from(headers: MailHeaders) -> str:
+    """Where bounces go (RFC 5321 4.4): one address a message, one for all, or the sender's own mailbox."""
+    if headers.return_path == "from":
+        return headers.from_.email
+    if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|localhost", headers.bounce_domain):
+        raise RenderFailed(f"bounce_domain {headers.bounce_domain!r} is no domain; set it in the transport's section")
+    token = f"b+{headers.delivery_id}" if headers.return_path == "verp" else "bounce"
+    return f"{token}@{headers.bounce_domain}"
+
+
+def header_lines(headers: MailHeaders, subject: str, boundary: str) -> list[HeaderLine]:
+    """All headers in their order; RenderFailed when a value can't be written safely."""
+    if not _DELIVERY_ID.fullmatch(headers.delivery_id):
+        raise RenderFailed(f"delivery id {headers.delivery_id!r} can't stand in a Message-ID")
+    date = format_datetime(headers.date.astimezone(UTC))
+    lines = [
+        _address("From", headers.from_),
+        _address("To", headers.to),
+        HeaderLine("Subject", unstructured("Subject", cleaned_subject(subject))),
+        HeaderLine("Date", f"Date: {date}"),
+        _literal("Message-ID", f"<{headers.delivery_id}@{headers.from_.domain}>"),
+    ]
+    if headers.reply_to:
+        lines.append(_address("Reply-To", headers.reply_to))
+    lines.append(HeaderLine("MIME-Version", "MIME-Version: 1.0"))
+    lines.append(
+        HeaderLine("Content-Type", f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"'),
+    )
+    return lines + _list_lines(headers)
+
+
+def _list_lines(headers: MailHeaders) -> list[HeaderLine]:
+    marketing = headers.message_class == "marketing"
+    lines = []
+    if headers.unsubscribe_url:
+        lines.append(_literal("List-Unsubscribe", _unsubscribe(headers)))
+        # Exactly so: RFC 8058 3.1.
+        lines.append(HeaderLine("List-Unsubscribe-Post", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"))
+    elif marketing:
+        raise RenderFailed("marketing mail has no unsubscribe address; set base_url in [tracking]")
+    if headers.list_id:
+        lines.append(_literal("List-ID", f"<{headers.list_id.strip('<>')}>"))
+    if headers.feedback_id:
+        if headers.delivery_id in headers.feedback_id:
+            raise RenderFailed("Feedback-ID holds the delivery id; Gmail wants no value that names one recipient")
+        lines.append(_literal("Feedback-ID", headers.feedback_id))
+    if marketing:
+        lines.append(HeaderLine("Precedence", "Precedence: bulk"))
+    # Stops vacation replies (RFC 3834).
+    lines.append(HeaderLine("Auto-Submitted", "Auto-Submitted: auto-generated"))
+    if headers.campaign:
+        lines.append(HeaderLine("X-Campaign", unstructured("X-Campaign", cleaned_subject(headers.campaign))))
+    return lines
+
+
+def _unsubscribe(headers: MailHeaders) -> str:
+    """Never folded, never encoded: a receiver takes what stands between the brackets as the URL."""
+    if not _URL.fullmatch(headers.unsubscribe_url):
+        raise RenderFailed(f"unsubscribe address {headers.unsubscribe_url[:80]!r} is no plain https:// URL")
+    if not headers.unsubscribe_mailto:
+        return f"<{headers.unsubscribe_url}>"
+    if not _MAILTO.fullmatch(headers.unsubscribe_mailto):
+        raise RenderFailed(f"{headers.unsubscribe_mailto[:80]!r} is no plain mailto: address")
+    return f"<{headers.unsubscribe_url}>, <{headers.unsubscribe_mailto}>"
+
+
+def _literal(name: str, value: str) -> HeaderLine:
+    line = f"{name}: {value}"
+    if not _LITERAL.fullmatch(value) or len(line) > LINE_LIMIT or "=?" in value:
+        raise RenderFailed(f"header {name} can't be written with {value[:80]!r}: only short, plain ASCII stands there")
+    return HeaderLine(name, line)
+
+
+def _address(name: str, who: Mailbox) -> HeaderLine:
+    # A local part beyond ASCII stands as it is: RFC 6532 has no other form, and the transport asks for SMTPUTF8.
+    if not _ADDRESS.fullmatch(who.email):
+        raise RenderFailed(f"the address in header {name} holds characters that can't stand there")
+    shown = cleaned_name(who.name)
+    if not shown:
+        return HeaderLine(name, f"{name}: {who.email}")
+    start = f"{name}: {phrase(shown, len(name) + 2)}"
+    address = f"<{who.email}>"
+    last = len(start) - (start.rfind("\n") + 1)
+    return HeaderLine(name, start + (" " if last + 1 + len(address) <= FOLD_AT else "\r\n ") + address)

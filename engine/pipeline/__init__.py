@@ -1,0 +1,126 @@
+"""THE STORY: every verb on one screen. Stages meet only here; commands, web and scheduler only call what stands below.
+
+open_mailer      settings, database, secret, clock                          workspace
+import_file      rows in, rows refused with line and reason                 people
+refresh          profiles, lifecycle, recommendations: only what changed    people
+make_plan        load -> select -> candidates -> draft -> plan -> freeze    planning
+dry_run          render -> compose -> look, for everybody; nothing is sent  dry_running
+send, resume     check -> release -> senders -> what became of it           launching
+send_due         claim -> render -> compose -> look again -> dot -> record  sending
+drain_hits       spool -> ledger -> judge                                   receiving
+report           assignments + orders -> arms -> results                    reporting
+why              the chain for one person                                   explaining
+tick, status     what there is to do while nobody asks                      ticking
+"""
+
+from engine.analysis import Results
+from engine.audience import ImportResult
+from engine.errors import MailerError
+from engine.pipeline.checking import (
+    Seen,
+    campaign_names,
+    campaign_rows,
+    check_campaigns,
+    lint,
+    new_campaign,
+    preview,
+    send_test,
+    set_campaign_state,
+)
+from engine.pipeline.dry_running import DryRun, dry_run, dry_run_of
+from engine.pipeline.explaining import plan_rows, why
+from engine.pipeline.launching import Sent, resume, send, work
+from engine.pipeline.people import (
+    add_contact,
+    backtest,
+    contact_card,
+    count,
+    erase_contact,
+    export_contact,
+    import_file,
+    members,
+    refresh,
+    suppress,
+    the_rule,
+    why_in_segment,
+)
+from engine.pipeline.planning import Planned, Progress, make_plan, planned
+from engine.pipeline.receiving import (
+    Choice,
+    campaign_destination,
+    choice_of,
+    destination,
+    drain_hits,
+    html_of,
+    language_of,
+    opt_out,
+    set_choice,
+)
+from engine.pipeline.reporting import mark_simulated, overview, report, report_html, start_of_yesterday
+from engine.pipeline.sending import Stop, send_due, stop_on_signals
+from engine.pipeline.ticking import status, tick
+from engine.pipeline.workspace import Mailer, backup, init, open_mailer, upgrade_database
+
+__all__ = [
+    "Choice",
+    "DryRun",
+    "ImportResult",
+    "Mailer",
+    "MailerError",
+    "Planned",
+    "Progress",
+    "Results",
+    "Seen",
+    "Sent",
+    "Stop",
+    "add_contact",
+    "backtest",
+    "backup",
+    "campaign_destination",
+    "campaign_names",
+    "campaign_rows",
+    "check_campaigns",
+    "choice_of",
+    "contact_card",
+    "count",
+    "destination",
+    "drain_hits",
+    "dry_run",
+    "dry_run_of",
+    "erase_contact",
+    "export_contact",
+    "html_of",
+    "import_file",
+    "init",
+    "language_of",
+    "lint",
+    "make_plan",
+    "mark_simulated",
+    "members",
+    "new_campaign",
+    "open_mailer",
+    "opt_out",
+    "overview",
+    "plan_rows",
+    "planned",
+    "preview",
+    "refresh",
+    "report",
+    "report_html",
+    "resume",
+    "send",
+    "send_due",
+    "send_test",
+    "set_campaign_state",
+    "set_choice",
+    "start_of_yesterday",
+    "status",
+    "stop_on_signals",
+    "suppress",
+    "the_rule",
+    "tick",
+    "upgrade_database",
+    "why",
+    "why_in_segment",
+    "work",
+]

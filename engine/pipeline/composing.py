@@ -1,0 +1,153 @@
+"""How does one entry of a plan become the bytes that go out? The same code for preview, dry run, test and send."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal
+from urllib.parse import quote
+
+from engine import ledger, message
+from engine.config import Settings, TransportSettings
+from engine.errors import BadConfig
+from engine.links import Keys, Tokens
+from engine.model import Mail, TrackingMode
+from engine.pipeline.workspace import Mailer
+from engine.store import Store
+
+# A context's own key beside the template's fields: the name shown in To, frozen like all the rest.
+TO_NAME = "_to_name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What a mail is made from: one entry of a plan, or one row of a claim."""
+
+    delivery_id: str
+    email: str
+    variant: str
+    template: message.CompiledTemplate
+    context: Mapping[str, Any]
+    tracked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composer:
+    """All that is the same for every mail of one plan."""
+
+    keys: Keys
+    settings: Settings
+    campaign: str
+    plan_id: int
+    message_class: str
+    transport_name: str
+    transport: TransportSettings
+    sender: message.Mailbox
+    reply_to: message.Mailbox | None
+    signer: message.Signer | None
+
+    def compose(self, letter: Letter, date: datetime) -> tuple[message.Rendered, Mail]:
+        """Render and compose; RenderFailed when a value is missing or unsafe."""
+        rendered = message.render(letter.template, letter.context, self.addresses(letter))
+        return rendered, message.compose(rendered, self._headers(letter, date), self.signer)
+
+    def expected(self, letter: Letter, mail: Mail) -> message.Expected:
+        """What the gate behind composing must find in the bytes."""
+        return message.Expected(
+            message_class=self.message_class,
+            unsubscribe_url=self.addresses(letter).unsubscribe,
+            postal_address=self.settings.shop.postal_address,
+            envelope_from=mail.envelope_from,
+            return_path=self._return_path(),
+        )
+
+    def addresses(self, letter: Letter) -> message.LinkAddresses:
+        """Where this letter's links lead: personal tokens only for those who agreed to be followed."""
+        base, tokens = self.settings.tracking.base_url, self.keys.tokens(letter.delivery_id)
+        return message.LinkAddresses(
+            pixel_url=f"{base}/o/{tokens.open}.gif" if letter.tracked else None,
+            click=self._click(letter, base, tokens),
+            unsubscribe=f"{base}/u/{tokens.unsubscribe}",
+            preferences=f"{base}/p/{tokens.unsubscribe}",
+            view=f"{base}/v/{tokens.view}",
+        )
+
+    def _click(self, letter: Letter, base: str, tokens: Tokens) -> Callable[[int, int, str], str]:
+        if letter.tracked:
+            return lambda site, occurrence, _to: f"{base}/c/{tokens.click}/{site}-{occurrence}"
+        if self.settings.tracking.mode is TrackingMode.AGGREGATE:
+            return lambda site, _occurrence, to: self._campaign_link(letter, site, to)
+        return lambda _site, _occurrence, to: to
+
+    def _campaign_link(self, letter: Letter, site: int, destination: str) -> str:
+        """A link that names no person; where it depends on the person it stays as it is."""
+        if message.literal_destination(letter.template, site) is None:
+            return destination
+        version = letter.template.hash
+        tag = self.keys.campaign_tag(self.plan_id, f"{letter.variant}/{version}", site)
+        place = f"{self.plan_id}/{quote(letter.variant, safe='')}/{version}/{site}"
+        return f"{self.settings.tracking.base_url}/a/{place}/{tag}"
+
+    def _return_path(self) -> Literal["verp", "fixed", "from"]:
+        """An outbox folder needs no bounce domain; a mail in it may then come from the sender's own address."""
+        return self.transport.return_path if self.transport.bounce_domain else "from"
+
+    def _headers(self, letter: Letter, date: datetime) -> message.MailHeaders:
+        feedback = self.settings.sender.feedback_id
+        return message.MailHeaders(
+            delivery_id=letter.delivery_id,
+            to=message.Mailbox(email=letter.email, name=str(letter.context.get(TO_NAME, ""))),
+            from_=self.sender,
+            date=date,
+            bounce_domain=self.transport.bounce_domain,
+            return_path=self._return_path(),
+            reply_to=self.reply_to,
+            unsubscribe_url=self.addresses(letter).unsubscribe,
+            list_id=f"{self.message_class}.{self.sender.domain}",
+            feedback_id=message.feedback_id(self.campaign, self.message_class, "", feedback) if feedback else "",
+            campaign=self.campaign,
+            message_class=self.message_class,
+        )
+
+
+def composer(mailer: Mailer, *, campaign: str, plan_id: int, message_class: str, transport: str | None) -> Composer:
+    """The composer of one plan; BadConfig when the sender, the transport or a key is wrong."""
+    sender = message.mailbox(mailer.settings.sender.from_, "[sender] from")
+    reply_to = mailer.settings.sender.reply_to
+    name, settings = transport_settings(mailer, transport)
+    return Composer(
+        keys=mailer.keys,
+        settings=mailer.settings,
+        campaign=campaign,
+        plan_id=plan_id,
+        message_class=message_class,
+        transport_name=name,
+        transport=settings,
+        sender=sender,
+        reply_to=message.mailbox(reply_to, "[sender] reply_to") if reply_to else None,
+        signer=_signer(mailer, sender.domain),
+    )
+
+
+def transport_settings(mailer: Mailer, name: str | None) -> tuple[str, TransportSettings]:
+    """The transport of this name, or the first one configured."""
+    known = mailer.settings.transport
+    chosen = name or next(iter(known))
+    if chosen not in known:
+        raise BadConfig(f"transport {chosen!r} is not in config.toml; known: {', '.join(known)}")
+    return chosen, known[chosen]
+
+
+@lru_cache(maxsize=256)
+def stored_template(store: Store, template_hash: str) -> message.CompiledTemplate | None:
+    """A released template by its hash: no file is read after release."""
+    data = ledger.template(store, template_hash)
+    return message.CompiledTemplate.from_bytes(data) if data else None
+
+
+def _signer(mailer: Mailer, domain: str) -> message.Signer | None:
+    """The key of the sender's domain, or of a domain above it (relaxed alignment, RFC 7489 3.1)."""
+    for name, one in mailer.settings.dkim.items():
+        if domain == name.lower() or domain.endswith(f".{name.lower()}"):
+            return message.load_signer(name, one.selector, mailer.settings.path(one.key_file), one.algorithm)
+    return None

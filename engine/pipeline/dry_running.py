@@ -1,0 +1,153 @@
+"""What would go out? Every mail of a plan is rendered and composed by the real code; no connection, no message written."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from engine import ledger, message
+from engine.errors import RenderFailed
+from engine.ledger import FrozenEntry
+from engine.model import EntryState, Finding, Mail, Severity, SkipReason
+from engine.pipeline.composing import Composer, Letter, composer, stored_template
+from engine.pipeline.planning import Planned, make_plan, planned
+from engine.pipeline.workspace import Mailer
+
+Progress = Callable[[int, int | None], None]
+
+_EXAMPLES = 3
+_GATE_EVERY = 50  # headers are the same code for all; each kind of mail and every 50th is parsed back from its bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """A plan, all that was found wrong with its mails, and where samples lie."""
+
+    planned: Planned
+    findings: list[Finding]
+    samples: list[Path]
+
+
+def dry_run(mailer: Mailer, name: str, at: datetime, occurrence: str, out: Path | None, progress: Progress) -> DryRun:
+    """Plan, then render everybody. `send --plan` sends exactly what this showed."""
+    return dry_run_of(mailer, make_plan(mailer, name, at, occurrence, progress), at, out, progress)
+
+
+def dry_run_of(mailer: Mailer, plan: Planned, at: datetime, out: Path | None, progress: Progress) -> DryRun:
+    """Render everybody of a plan that was frozen earlier."""
+    found, digests = _Findings(), dict[int, str]()
+    folder = out or mailer.folder / "dry-run" / f"{plan.campaign}-{plan.plan_id}"
+    samples: dict[str, Path] = {}
+    compose = mailer_composer(mailer, plan.plan_id)
+    for done, (one, letter) in enumerate(letters(mailer, plan.plan_id, plan.campaign, plan.occurrence), 1):
+        if letter is None:
+            found.missing(one)
+            continue
+        mail = _looked_at(found, compose, letter, at, done)
+        if mail:
+            digests[one.n] = mail.digest
+            _keep_sample(samples, folder, letter, mail)
+        progress(done, int(plan.summary["messages"]))
+    ledger.save_digests(mailer.store, plan.plan_id, digests)
+    return DryRun(planned=planned(mailer, plan.plan_id), findings=found.all(), samples=list(samples.values()))
+
+
+def letters(
+    mailer: Mailer, plan_id: int, campaign: str, occurrence: str
+) -> Iterator[tuple[FrozenEntry, Letter | None]]:
+    """Every message of a plan as a letter; None for those left out because a value is missing."""
+    for one in ledger.entries_of(mailer.store, plan_id):
+        entry = one.entry
+        if entry.state is EntryState.SKIPPED and entry.reason == SkipReason.MISSING_DATA:
+            yield one, None
+        if entry.state is not EntryState.MESSAGE:
+            continue
+        template = stored_template(mailer.store, entry.template_hash)
+        assert template is not None, "freeze keeps every template it names"
+        yield (
+            one,
+            Letter(
+                delivery_id=mailer.keys.delivery_id(campaign, occurrence, entry.contact_id),
+                email=entry.email or "",
+                variant=entry.variant,
+                template=template,
+                context=entry.context,
+                tracked=entry.tracked,
+            ),
+        )
+
+
+def mailer_composer(mailer: Mailer, plan_id: int) -> Composer:
+    """The composer of a plan, by its definition."""
+    found = ledger.plan_of(mailer.store, plan_id)
+    return composer(
+        mailer,
+        campaign=found.campaign,
+        plan_id=plan_id,
+        message_class=found.definition["message_class"],
+        transport=found.definition["transport"],
+    )
+
+
+def _looked_at(found: "_Findings", compose: Composer, letter: Letter, at: datetime, number: int) -> Mail | None:
+    try:
+        rendered, mail = compose.compose(letter, at)
+    except RenderFailed as fault:
+        found.add(
+            Finding(code="ML001", severity=Severity.ERROR, where=letter.template.name, message=str(fault)), letter
+        )
+        return None
+    for finding in message.findings_in(rendered):
+        found.add(replace(finding, where=f"{letter.template.name} ({letter.template.language})"), letter)
+    if number % _GATE_EVERY == 1 or found.is_new(letter):
+        for finding in message.check_mail(mail.data, compose.expected(letter, mail)):
+            found.add(finding, letter)
+    return mail
+
+
+def _keep_sample(samples: dict[str, Path], folder: Path, letter: Letter, mail: Mail) -> None:
+    """One mail of each variant and language, as a file that any mail program opens."""
+    kind = f"{letter.variant}-{letter.template.language}"
+    if kind not in samples:
+        folder.mkdir(parents=True, exist_ok=True)
+        samples[kind] = folder / f"{kind}.eml"
+        samples[kind].write_bytes(mail.data)
+
+
+class _Findings:
+    """Findings counted by what they say, with the first few people they concern."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str, str], Finding] = {}
+        self._examples: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        self._counts: dict[tuple[str, str, str], int] = defaultdict(int)
+        self._kinds: set[tuple[str, str]] = set()
+
+    def add(self, finding: Finding, letter: Letter) -> None:
+        self._count(finding, letter.email)
+
+    def missing(self, one: FrozenEntry) -> None:
+        entry = one.entry
+        where = f"{entry.variant} ({entry.language})" if entry.variant else "plan"
+        said = f"missing data: {entry.detail}"
+        self._count(Finding(code="ML001", severity=Severity.ERROR, where=where, message=said), entry.email or "")
+
+    def is_new(self, letter: Letter) -> bool:
+        kind = (letter.variant, letter.template.language)
+        new = kind not in self._kinds
+        self._kinds.add(kind)
+        return new
+
+    def all(self) -> list[Finding]:
+        return [
+            replace(one, count=self._counts[key], examples=tuple(self._examples[key]))
+            for key, one in self._first.items()
+        ]
+
+    def _count(self, finding: Finding, email: str) -> None:
+        key = (finding.code, finding.where, finding.message)
+        self._first.setdefault(key, finding)
+        self._counts[key] += 1
+        if len(self._examples[key]) < _EXAMPLES:
+            self._examples[key].append(email)

@@ -1,0 +1,154 @@
+"""What did it earn? Everybody as assigned, their orders within the window, arms compared, and what to know beforehand."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine import analysis, audience, ledger, locale
+from engine.analysis import Assigned, Check, Economics, Purchase, Results
+from engine.errors import UnknownCampaign
+from engine.ledger import Plan
+from engine.pipeline.workspace import Mailer
+from engine.store.tables import fact
+
+_HOLDOUT = "holdout"
+_SIMULATED = "simulated"
+
+
+def report(mailer: Mailer, name: str, occurrence: str | None, at: datetime) -> Results:
+    """The results of a released campaign, as far as orders are known up to `at`."""
+    plan = _released(mailer, name, occurrence)
+    window = timedelta(seconds=plan.definition["window"])
+    people = _people(mailer, plan)
+    until = audience.orders_until(mailer.store)
+    known = min(until, at) if until else None
+    arms = analysis.attribute(
+        people,
+        _purchases(mailer, people, window, at),
+        goal=plan.definition["goal"],
+        window=window,
+        shares=_shares(plan),
+        economics=_economics(mailer, plan),
+    )
+    return analysis.results(
+        arms,
+        campaign=plan.campaign,
+        occurrence=plan.occurrence,
+        currency=mailer.settings.shop.currency,
+        orders_until=known,
+        window_ends=max((one.planned_at for one in people), default=at) + window,
+        notes=_notes(mailer, plan),
+    )
+
+
+def report_html(mailer: Mailer, found: Results) -> str:
+    """The report as one self-contained page."""
+    shop = mailer.settings.shop
+    return analysis.to_html(found, lambda amount: locale.money(amount, shop.currency, "en"), _simulated(mailer))
+
+
+def mark_simulated(mailer: Mailer, how: str) -> None:
+    """Say wherever this workspace's results are shown that its people's behaviour is made up."""
+    with mailer.store.write() as db:
+        row = mailer.store.insert(fact).values(name=_SIMULATED, value=how)
+        db.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": how}))
+
+
+def start_of_yesterday(mailer: Mailer) -> datetime:
+    """Midnight, local, of the day before today."""
+    today = mailer.clock().astimezone(mailer.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (today - timedelta(days=1)).astimezone(UTC)
+
+
+def overview(mailer: Mailer, since: datetime | None) -> list[dict[str, Any]]:
+    """One line for each released plan: where it stands."""
+    plans = [
+        one for one in ledger.plans_of(mailer.store) if one.released_at and (not since or one.released_at >= since)
+    ]
+    return [
+        {"campaign": one.campaign, "occurrence": one.occurrence, "plan": one.id, "released_at": one.released_at}
+        | ledger.counts(mailer.store, one.id)
+        for one in plans
+    ]
+
+
+def _released(mailer: Mailer, name: str, occurrence: str | None) -> Plan:
+    plans = [
+        one
+        for one in ledger.plans_of(mailer.store, campaign=name)
+        if one.released_at and occurrence in (None, one.occurrence)
+    ]
+    if not plans:
+        mailer.campaign_file(name)  # names the nearest when there is no such campaign at all
+        raise UnknownCampaign(f"campaign {name!r} has not been sent yet; `mailer send {name}` does it")
+    return max(plans, key=lambda one: one.released_at or one.at)
+
+
+def _people(mailer: Mailer, plan: Plan) -> list[Assigned]:
+    rows = list(ledger.assignments(mailer.store, plan.campaign, plan.occurrence))
+    kind = plan.definition["goal"].removeprefix("event:") if plan.definition["goal"].startswith("event:") else ""
+    since = {row.contact_id: row.planned_at for row in rows}
+    events = audience.first_events(mailer.store, kind, since) if kind else {}
+    return [
+        Assigned(
+            contact_id=row.contact_id,
+            arm=row.arm,
+            planned_at=row.planned_at,
+            sent=row.state == "sent",
+            bounced=row.bounced,
+            human_opens=row.human_opens,
+            human_clicks=row.human_clicks,
+            event_at=events.get(row.contact_id),
+        )
+        for row in rows
+    ]
+
+
+def _purchases(mailer: Mailer, people: list[Assigned], window: timedelta, at: datetime) -> Iterable[Purchase]:
+    if not people:
+        return []
+    first = min(one.planned_at for one in people) - timedelta(days=analysis.COVARIATE_DAYS)
+    last = min(max(one.planned_at for one in people) + window, at)
+    scale = 10 ** locale.minor_units(mailer.settings.shop.currency)
+    rows = audience.purchases(mailer.store, [one.contact_id for one in people], first, last)
+    return (
+        Purchase(
+            contact_id=row.contact_id,
+            at=row.at,
+            revenue=row.revenue_cents / scale,
+            cost=None if row.cost_cents is None else row.cost_cents / scale,
+        )
+        for row in rows
+    )
+
+
+def _shares(plan: Plan) -> Mapping[str, float]:
+    holdout = plan.definition["holdout"]
+    shares = {one["name"]: one["share"] * (1 - holdout) for one in plan.definition["variants"]}
+    return shares | ({_HOLDOUT: holdout} if holdout else {})
+
+
+def _economics(mailer: Mailer, plan: Plan) -> Economics:
+    costs = {one["name"]: one["cost_per_conversion"] for one in plan.definition["variants"]}
+    return Economics(margin=mailer.settings.shop.margin, cost_per_conversion=costs)
+
+
+def _notes(mailer: Mailer, plan: Plan) -> list[Check]:
+    counts = ledger.counts(mailer.store, plan.id)
+    simulated = _simulated(mailer)
+    notes = [Check(name="simulated", ok=False, message=simulated)] if simulated else []
+    if counts["uncertain"]:
+        said = f"{counts['uncertain']} messages are uncertain: handed over, but the answer was lost; they count as not sent"
+        notes.append(Check(name="uncertain", ok=False, message=said))
+    if counts["waiting"] or counts["claimed"] or counts["deferred"]:
+        left = counts["waiting"] + counts["claimed"] + counts["deferred"]
+        said = f"{left} messages have not gone out yet; `mailer resume {plan.campaign}` goes on"
+        notes.append(Check(name="unsent", ok=False, message=said))
+    return notes
+
+
+def _simulated(mailer: Mailer) -> str:
+    with mailer.store.read() as db:
+        return str(db.execute(sa.select(fact.c.value).where(fact.c.name == _SIMULATED)).scalar_one_or_none() or "")

@@ -1,0 +1,39 @@
+"""Who fits, and what is true of her? One rule language for segments, journeys and templates.
+
+check, check_all     a rule's text, or all segments', into Rules; BadRule names the place, the fault and the cure
+evaluate, explain    does it hold for one profile, and why
+to_sql, Columns      the same as a condition over tables
+prepare, seen        the same inside `{% if %}` of a template
+number_of            the number that a text reads as: for whoever stores `attributes.X`
+
+All four agree for every rule that `check` accepts. Rules know no table: who owns the tables hands the columns in.
+"""
+
+from engine.rules.checking import check
+from engine.rules.columns import Columns, SqlField
+from engine.rules.evaluating import Step, evaluate, explain
+from engine.rules.segments import check_all
+from engine.rules.sql import to_sql
+from engine.rules.templates import prepare, seen_all
+from engine.rules.tree import Rule
+from engine.rules.values import MISSING, Missing, MissingPrinted, is_missing, number_of, seen
+
+__all__ = [
+    "MISSING",
+    "Columns",
+    "Missing",
+    "MissingPrinted",
+    "Rule",
+    "SqlField",
+    "Step",
+    "check",
+    "check_all",
+    "evaluate",
+    "explain",
+    "is_missing",
+    "number_of",
+    "prepare",
+    "seen",
+    "seen_all",
+    "to_sql",
+]

@@ -1,0 +1,149 @@
+"""How does each database say what SQL has no common words for? Joining, order of texts, search, lists, rounding."""
+
+from typing import Any
+
+from sqlalchemy import Boolean, Double, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class Joined(FunctionElement[bool]):
+    """Conditions joined in halves: a plain chain is as deep as it is long, and SQLite's parser refuses more than 1000.
+
+    SQLAlchemy's own and_() and or_() flatten what is grouped.
+    """
+
+    inherit_cache = True
+    type = Boolean()
+
+
+class AllOf(Joined):
+    """Every one of the conditions holds."""
+
+    inherit_cache = True
+
+
+class AnyOf(Joined):
+    """At least one of the conditions holds."""
+
+    inherit_cache = True
+
+
+class ByCodePoint(FunctionElement[str]):
+    """A text that compares by code point, whatever the database's language is."""
+
+    inherit_cache = True
+    type = Text()
+
+
+class TextContains(FunctionElement[bool]):
+    """Does the first text contain the second? NULL when either is."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+class HasItem(FunctionElement[bool]):
+    """Does a JSON array hold a text? Never NULL."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+class HasNoItems(FunctionElement[bool]):
+    """Is a JSON array empty? NULL and JSON's null count as empty. Never NULL."""
+
+    inherit_cache = True
+    type = Boolean()
+
+
+class RoundedDown(FunctionElement[float]):
+    """The largest whole number that is not above a double."""
+
+    inherit_cache = True
+    type = Double()
+
+
+def _parts(element: FunctionElement[Any], compiler: SQLCompiler, kw: Any) -> list[str]:
+    return [compiler.process(clause, **kw) for clause in element.clauses]
+
+
+@compiles(AllOf)
+def _all_of(element: AllOf, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_halves(" AND ", _parts(element, compiler, kw))
+
+
+@compiles(AnyOf)
+def _any_of(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> str:
+    return _in_halves(" OR ", _parts(element, compiler, kw))
+
+
+def _in_halves(word: str, parts: list[str]) -> str:
+    if len(parts) == 1:
+        return f"({parts[0]})"
+    middle = len(parts) // 2
+    return f"({_in_halves(word, parts[:middle])}{word}{_in_halves(word, parts[middle:])})"
+
+
+@compiles(ByCodePoint, "sqlite")
+def _plain(element: ByCodePoint, compiler: SQLCompiler, **kw: Any) -> str:
+    # SQLite's own order is that of the UTF-8 bytes, which is that of the code points.
+    (text,) = _parts(element, compiler, kw)
+    return f"({text})"
+
+
+@compiles(ByCodePoint, "postgresql")
+def _collated(element: ByCodePoint, compiler: SQLCompiler, **kw: Any) -> str:
+    (text,) = _parts(element, compiler, kw)
+    return f'(({text}) COLLATE "C")'
+
+
+@compiles(TextContains, "sqlite")
+def _instr(element: TextContains, compiler: SQLCompiler, **kw: Any) -> str:
+    container, text = _parts(element, compiler, kw)
+    return f"(instr({container}, {text}) > 0)"
+
+
+@compiles(TextContains, "postgresql")
+def _strpos(element: TextContains, compiler: SQLCompiler, **kw: Any) -> str:
+    container, text = _parts(element, compiler, kw)
+    return f"(strpos({container}, {text}) > 0)"
+
+
+@compiles(HasItem, "sqlite")
+def _json_each(element: HasItem, compiler: SQLCompiler, **kw: Any) -> str:
+    items, text = _parts(element, compiler, kw)
+    return f"(EXISTS (SELECT 1 FROM json_each({items}) AS item WHERE item.value = {text}))"
+
+
+@compiles(HasItem, "postgresql")
+def _jsonb_exists(element: HasItem, compiler: SQLCompiler, **kw: Any) -> str:
+    items, text = _parts(element, compiler, kw)
+    return f"coalesce(({items}) ? ({text}), false)"
+
+
+@compiles(HasNoItems, "sqlite")
+def _json_length(element: HasNoItems, compiler: SQLCompiler, **kw: Any) -> str:
+    (items,) = _parts(element, compiler, kw)
+    return f"(coalesce(json_array_length({items}), 0) = 0)"
+
+
+@compiles(HasNoItems, "postgresql")
+def _jsonb_empty(element: HasNoItems, compiler: SQLCompiler, **kw: Any) -> str:
+    (items,) = _parts(element, compiler, kw)
+    return f"coalesce(nullif({items}, 'null'::jsonb) = '[]'::jsonb, true)"
+
+
+@compiles(RoundedDown, "sqlite")
+def _truncated(element: RoundedDown, compiler: SQLCompiler, **kw: Any) -> str:
+    # SQLite may be built without floor(). CAST cuts toward zero; from 2**53 on every double is whole.
+    (number,) = _parts(element, compiler, kw)
+    cut = f"CAST({number} AS INTEGER)"
+    return f"(CASE WHEN abs({number}) >= 9007199254740992.0 THEN {number} ELSE {cut} - ({number} < {cut}) END)"
+
+
+@compiles(RoundedDown, "postgresql")
+def _floor(element: RoundedDown, compiler: SQLCompiler, **kw: Any) -> str:
+    (number,) = _parts(element, compiler, kw)
+    return f"floor({number})"

@@ -1,0 +1,121 @@
+"""From a rendered text to bytes: what a receiver decodes is what was rendered."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import example, given
+from hypothesis import strategies as st
+from nasty import NAMES
+
+from engine.message.dkim import Signer
+from engine.message.headers import Mailbox, MailHeaders
+from engine.message.mime import compose, digest_of, quoted_printable
+
+HEADERS = MailHeaders(
+    delivery_id="abc234abc234abc234abc234",
+    to=Mailbox(email="ann@example.test", name="Ann"),
+    from_=Mailbox(email="news@shop.test", name="Corner Shop"),
+    date=datetime(2026, 3, 1, 12, tzinfo=UTC),
+    bounce_domain="bounce.shop.test",
+    unsubscribe_url="https://t.shop.test/u/" + "A" * 43,
+)
+SIGNER = Signer(domain="shop.test", selector="s1", key=Ed25519PrivateKey.generate(), algorithm="ed25519-sha256")
+
+
+@dataclass
+class Text:
+    subject: str = "Hello"
+    html: str = "<p>Grüße</p>"
+    text: str = "Grüße"
+
+
+def parts(data: bytes) -> dict[str, str]:
+    mail = message_from_bytes(data, policy=policy.default)
+    assert isinstance(mail, policy.default.message_factory)
+    found: dict[str, Any] = {part.get_content_type(): part for part in mail.iter_parts()}
+    return {kind: part.get_payload(decode=True).decode().replace("\r\n", "\n") for kind, part in found.items()}
+
+
+def test_a_mail_is_two_alternatives_in_quoted_printable() -> None:
+    expected = """\
+--=_abc234abc234abc234abc234
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+
+Gr=C3=BC=C3=9Fe
+--=_abc234abc234abc234abc234
+Content-Type: text/html; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+
+<p>Gr=C3=BC=C3=9Fe</p>
+--=_abc234abc234abc234abc234--
+"""
+
+    mail = compose(Text(), HEADERS)
+
+    assert expected.replace("\n", "\r\n").encode() == mail.data.partition(b"\r\n\r\n")[2]
+    assert ("b+abc234abc234abc234abc234@bounce.shop.test", "ann@example.test", HEADERS.delivery_id) == (
+        mail.envelope_from,
+        mail.recipient,
+        mail.delivery_id,
+    )
+
+
+@given(st.one_of(st.text(), st.text("=.\r\n \tFrom-_ab", max_size=300), st.sampled_from(NAMES)))
+@example("--=_abc234abc234abc234abc234--")
+@example(".\n.\r\n..")
+@example("a" * 75 + "=" + " \n \t\n")
+@example("x" * 2000)
+def test_any_body_comes_back_and_its_lines_are_short(body: str) -> None:
+    data = compose(Text(text=body, html=f"<p>{body}</p>"), HEADERS).data
+    kept = body.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n")
+
+    assert {"text/plain": kept, "text/html": f"<p>{kept}</p>"} == parts(data)
+    assert max(len(line) for line in data.partition(b"\r\n\r\n")[2].split(b"\r\n")) <= 76
+    assert data.count(b"\n") == data.count(b"\r\n") == data.count(b"\r")
+    assert data.isascii()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_line_ends_of_any_kind_go_out_as_crlf(newline: str) -> None:
+    assert b"a\r\n\r\nb\r\n" == quoted_printable(f"a{newline}{newline}b{newline}")
+
+
+def test_the_same_message_has_the_same_bytes_on_every_attempt() -> None:
+    assert compose(Text(), HEADERS) == compose(Text(), HEADERS)
+
+
+def test_the_digest_leaves_out_date_and_signature_and_nothing_else() -> None:
+    later = replace(HEADERS, date=HEADERS.date + timedelta(days=1))
+    plain, signed = compose(Text(), HEADERS), compose(Text(), later, SIGNER)
+
+    assert plain.data != signed.data
+    assert plain.digest == signed.digest == digest_of(plain.data) == digest_of(signed.data)
+    assert digest_of(plain.data) != digest_of(plain.data.replace(b"Hello", b"Hullo"))
+    assert digest_of(plain.data) != digest_of(plain.data.replace(b"To: Ann", b"To: Bob"))
+    assert digest_of(plain.data) != digest_of(plain.data.replace(b"<p>Gr", b"<p>gr"))
+
+
+def test_a_body_that_looks_like_a_date_header_is_part_of_the_digest() -> None:
+    one, other = compose(Text(text="a\n\nDate: 1\n"), HEADERS), compose(Text(text="a\n\nDate: 2\n"), HEADERS)
+
+    assert one.digest != other.digest
+    assert digest_of(one.data) == one.digest
+
+
+def test_everything_that_differs_between_recipients_changes_the_digest() -> None:
+    other = replace(HEADERS, to=Mailbox(email="bob@example.test"), delivery_id="bbb")
+
+    assert compose(Text(), HEADERS).digest != compose(Text(), other).digest
+
+
+def test_a_recipient_beyond_ascii_is_the_only_thing_that_is_not_ascii() -> None:
+    data = compose(Text(), replace(HEADERS, to=Mailbox(email="jörg@example.test", name="Jörg"))).data
+
+    assert [b"To: =?utf-8?b?SsO2cmc=?= <j\xc3\xb6rg@example.test>"] == [
+        line for line in data.split(b"\r\n") if not line.isascii()
+    ]
