@@ -1,5 +1,7 @@
 """How does each database say what SQL has no common words for? Joining, order of texts, search, lists, rounding."""
 
+import math
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import Boolean, Double, Text
@@ -9,9 +11,10 @@ from sqlalchemy.sql.functions import FunctionElement
 
 
 class Joined(FunctionElement[bool]):
-    """Conditions joined in halves: a plain chain is as deep as it is long, and SQLite's parser refuses more than 1000.
+    """Conditions joined so that SQLite's parser can hold them: it refuses trees of 1000 and stacks of 100 entries.
 
-    SQLAlchemy's own and_() and or_() flatten what is grouped.
+    A chain is as deep as it is long, so long ones are joined in groups, which SQLAlchemy's and_() would flatten again.
+    What stands left is off the stack before the next is read, so the most nested goes first; order has no meaning here.
     """
 
     inherit_cache = True
@@ -71,19 +74,24 @@ def _parts(element: FunctionElement[Any], compiler: SQLCompiler, kw: Any) -> lis
 
 @compiles(AllOf)
 def _all_of(element: AllOf, compiler: SQLCompiler, **kw: Any) -> str:
-    return _in_halves(" AND ", _parts(element, compiler, kw))
+    return _in_groups(" AND ", _parts(element, compiler, kw))
 
 
 @compiles(AnyOf)
 def _any_of(element: AnyOf, compiler: SQLCompiler, **kw: Any) -> str:
-    return _in_halves(" OR ", _parts(element, compiler, kw))
+    return _in_groups(" OR ", _parts(element, compiler, kw))
 
 
-def _in_halves(word: str, parts: list[str]) -> str:
-    if len(parts) == 1:
-        return f"({parts[0]})"
-    middle = len(parts) // 2
-    return f"({_in_halves(word, parts[:middle])}{word}{_in_halves(word, parts[middle:])})"
+def _in_groups(word: str, parts: list[str]) -> str:
+    parts = sorted(parts, key=_nesting, reverse=True)
+    size = max(10, math.isqrt(len(parts) - 1) + 1)
+    groups = [word.join(parts[start : start + size]) for start in range(0, len(parts), size)]
+    return f"({groups[0]})" if len(groups) == 1 else f"(({f'){word}('.join(groups)}))"
+
+
+def _nesting(sql: str) -> int:
+    """How many brackets are open at most; texts stand in parameters, not here."""
+    return max(accumulate((character == "(") - (character == ")") for character in sql))
 
 
 @compiles(ByCodePoint, "sqlite")

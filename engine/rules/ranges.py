@@ -10,7 +10,7 @@ from engine.rules.tree import Arithmetic, Default, Literal, Negative, Value
 from engine.rules.values import EXACT, LARGEST, SMALLEST
 
 LIMIT = 1e280  # far enough from 1.8e308 and 2.2e-308 for the step in between
-MAX_REMAINDERS = 2  # `%` inside `%`: SQL writes its operands out four times
+MAX_REMAINDERS = 1  # no `%` inside `%`: SQL writes its operands out four times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

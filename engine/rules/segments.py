@@ -6,17 +6,17 @@ from zoneinfo import ZoneInfo
 
 from engine.errors import BadRule
 from engine.rules.checking import MAX_SIZE, UTC_ZONE, check
-from engine.rules.tree import Rule, segments_in
+from engine.rules.tree import Condition, Either, Every, InSegment, Not, Rule, segments_in
 
-MAX_CHAIN = 20  # segments that ask for each other, one inside the other
+MAX_LEVELS = 30  # and, or, not and segments inside each other: SQLite's parser holds 100 open things at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Weight:
-    """What a rule costs with the segments it asks for: conditions in all, and the longest chain of segments."""
+    """What a rule costs with the segments it asks for: conditions in all, and how deep they are nested."""
 
     size: int
-    chain: int
+    levels: int
 
 
 class _Circle(BadRule):
@@ -56,22 +56,33 @@ def must_fit(rule: Rule, segments: Mapping[str, Rule]) -> None:
 
 
 def _weighed(rule: Rule, segments: Mapping[str, Rule], known: dict[str, _Weight], path: tuple[str, ...]) -> _Weight:
-    size, chain = rule.size, 0
+    size = rule.size
     for name in segments_in(rule.tree):
         if name in path:
             raise _Circle(path[path.index(name) :])
-        if len(path) > MAX_CHAIN:
-            raise BadRule(_too_long_a_chain())
+        if len(path) > MAX_LEVELS:
+            raise BadRule(_too_deep())
         if name not in known and name in segments:
             known[name] = _weighed(segments[name], segments, known, (*path, name))
-        inner = known.get(name, _Weight(size=0, chain=0))
-        size, chain = size + inner.size, max(chain, inner.chain + 1)
-    if chain > MAX_CHAIN:
-        raise BadRule(_too_long_a_chain())
+        size += known[name].size if name in known else 0
+    levels = _levels(rule.tree, known)
+    if levels > MAX_LEVELS:
+        raise BadRule(_too_deep())
     if size > MAX_SIZE:
         raise BadRule(f"the rule has more than {MAX_SIZE} conditions with those of its segments; make them shorter")
-    return _Weight(size=size, chain=chain)
+    return _Weight(size=size, levels=levels)
 
 
-def _too_long_a_chain() -> str:
-    return f"more than {MAX_CHAIN} segments ask for each other in a row; join some of them"
+def _levels(condition: Condition, known: Mapping[str, _Weight]) -> int:
+    match condition:
+        case Every(parts=parts) | Either(parts=parts):
+            return 1 + max(_levels(part, known) for part in parts)
+        case Not(part=part):
+            return 1 + _levels(part, known)
+        case InSegment(name=name):
+            return 1 + (known[name].levels if name in known else 0)
+    return 0
+
+
+def _too_deep() -> str:
+    return f"the rule is nested more than {MAX_LEVELS} deep with its segments; ask for fewer segments in segments"

@@ -163,8 +163,10 @@ class _Compiler:
                 return sa.literal(float(value.value), sa.Double)
             case Negative():
                 return -self._number(value.operand)
+            case Default() if kind_of(value) is FieldKind.NUMBER:
+                return sa.func.coalesce(self._number(value.value), self._number(value.fallback), type_=sa.Double)
             case Default():
-                # Not coalesce: a loose text that is no number is known, so it isn't replaced.
+                # A loose text that is no number is known, so it isn't replaced.
                 absent = self._missing(value.value)
                 return sa.case((absent, self._number(value.fallback)), else_=self._number(value.value))
             case Arithmetic():

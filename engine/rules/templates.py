@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import StrictUndefined, nodes, pass_context
 from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import UndefinedError
 from jinja2.filters import FILTERS
 from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import SandboxedEnvironment
@@ -135,6 +136,8 @@ def _segment(at: datetime, segments: Mapping[str, Rule]) -> Callable[[Context, s
 
 def _looked_up(context: Context, field: str) -> Any:
     """A field from what the template was rendered with, not from what it has `set` since."""
-    if field.startswith(ATTRIBUTES):
-        return context.parent["attributes"][field.removeprefix(ATTRIBUTES)]
-    return context.parent[field]
+    name = "attributes" if field.startswith(ATTRIBUTES) else field
+    if name not in context.parent:
+        raise UndefinedError(f"{name!r} is undefined, and a segment asks for it")
+    found = context.parent[name]
+    return found[field.removeprefix(ATTRIBUTES)] if name != field else found

@@ -25,7 +25,8 @@ from engine.rules.tree import (
 )
 from engine.rules.values import EXACT, LARGEST, SMALLEST
 
-MAX_DEPTH = 40  # steps inside each other, for SQL compilers and parsers, which recurse
+MAX_DEPTH = 40  # steps inside each other: SQL compilers recurse
+BRACKETED = 4  # what a step costs of it that SQL writes in brackets: SQLite's parser holds 100 open things at once
 LONGEST_DAYS = 200 * 366  # of `ago`: far beyond any customer, safely within the calendar
 FUNCTIONS = ("ago", "date", "segment")
 
@@ -91,9 +92,7 @@ class Terms:
     def value(self, node: nodes.Expr, depth: int = 0) -> Value:
         """The value that an expression stands for."""
         if depth > MAX_DEPTH:
-            raise self.fault(
-                node, f"the computation has more than {MAX_DEPTH} steps inside each other; make it shorter"
-            )
+            raise self.fault(node, "the computation has too many steps inside each other; make it shorter")
         match node:
             case nodes.Const():
                 return self._literal(node)
@@ -165,7 +164,7 @@ class Terms:
         raise self.fault(node, "only attributes has names behind it, as in attributes.colour")
 
     def _negative(self, node: nodes.Neg, depth: int) -> Value:
-        operand = self.value(node.node, depth + 1)
+        operand = self.value(node.node, depth + BRACKETED)
         self._must_be_number(node.node, operand, "-")
         if isinstance(operand, Literal) and isinstance(operand.value, int | float):
             return Literal(value=-operand.value, kind=FieldKind.NUMBER)
@@ -173,12 +172,12 @@ class Terms:
 
     def _arithmetic(self, node: nodes.BinExpr, depth: int) -> Arithmetic:
         op = _OPERATORS[type(node)]
-        left, right = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
+        left, right = self.value(node.left, depth + 1), self.value(node.right, depth + BRACKETED)
         self._must_be_number(node.left, left, op)
         self._must_be_number(node.right, right, op)
         value = Arithmetic(op=op, left=left, right=right)
         if remainders(value) > MAX_REMAINDERS:
-            raise self.fault(node, f"% stands inside more than {MAX_REMAINDERS - 1} other %; make it shorter")
+            raise self.fault(node, "a % can't stand inside another %; make it shorter")
         if not reach(value).is_safe:
             raise self.fault(node, "this computation could leave the range of numbers; use fewer * and /")
         return value
@@ -229,7 +228,7 @@ class Terms:
             raise self.fault(node, f"unknown filter {node.name!r}{hint}")
         match node:
             case nodes.Filter(node=nodes.Expr() as inner, args=[fallback], kwargs=[], dyn_args=None, dyn_kwargs=None):
-                value, other = self.value(inner, depth + 1), self.value(fallback, depth + 1)
+                value, other = self.value(inner, depth + BRACKETED), self.value(fallback, depth + BRACKETED)
             case _:
                 raise self.fault(node, "default takes one value, such as default(0) or default('unknown')")
         kind, given = kind_of(value), kind_of(other)

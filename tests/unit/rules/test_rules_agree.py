@@ -93,7 +93,7 @@ def computed(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
         st.builds("({} {} {})".format, inner, st.sampled_from("+-*/"), inner),
         st.builds("({} % {})".format, plain_numbers, plain_numbers),
-        st.builds("({} % {})".format, st.builds("({} % {})".format, plain_numbers, plain_numbers), plain_numbers),
+        st.builds("(({} * {}) % {})".format, plain_numbers, plain_numbers, plain_numbers),
         st.builds("(-({}))".format, inner),
         st.builds("({} | default({}))".format, st.sampled_from(NUMBERS), number_literals),
         st.builds("(({} / {}) | default({}))".format, inner, inner, number_literals),

@@ -88,9 +88,9 @@ def test_a_wrong_rule_is_refused_with_place_fault_and_cure(rule: str, message: s
         ("(" * 21 + "mailing_consent" + ")" * 21, "nested more than 20 deep"),
         ("not " * 21 + "mailing_consent", "nested more than 20 deep"),
         ("age > 1" + " if age > 1 else age > 1" * 700, "`a if b else c` is not part"),
-        ("age > " + "1 + " * 500 + "1", "more than 40 steps"),
+        ("age > " + "1 + " * 500 + "1", "too many steps inside each other"),
         ("age * " * 20 + "age > 1", "could leave the range of numbers"),
-        ("age % 2 % 3 % 4 > 1", "% stands inside more than 1 other %"),
+        ("age % 2 % 3 > 1", "a % can't stand inside another %"),
         ("age > 1 or " * 100 + "age > 2", "joins more than 100 conditions in a row"),
         ("age > 1 or " * 2000 + "age > 2", "longer than 20,000 characters"),
         ("age in [" + "1," * 2500 + "1]", "more than 2000 conditions and list items"),
@@ -164,5 +164,5 @@ def test_segments_that_double_each_other_are_refused_before_they_grow() -> None:
 def test_a_chain_of_too_many_segments_is_refused_in_either_order(order: int) -> None:
     chain = {f"s{n}": (f"segment('s{n + 1}')", "") for n in range(40)} | {"s40": ("age > 1", "")}
 
-    with pytest.raises(BadRule, match="more than 20 segments ask for each other in a row"):
+    with pytest.raises(BadRule, match="nested more than 30 deep with its segments"):
         check_all(dict(list(chain.items())[::order]))

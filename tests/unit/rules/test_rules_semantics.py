@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from four_evaluators import AT, Databases, answers, in_sql
 
+from engine.errors import BadRule
 from engine.model import Profile
 from engine.rules import check
 
@@ -153,12 +154,28 @@ def test_a_long_chain_of_conditions_is_no_burden_to_any_evaluator(databases: Dat
     assert say(True) == answers(databases, chain, ANNA)
 
 
-def test_long_segments_inside_each_other_are_no_burden_to_the_databases(databases: Databases) -> None:
-    row = " or ".join(f"orders_count == {number}" for number in range(101, 3, -1))
-    segments = {"s0": check("orders_count == 3")}
-    for n in range(1, 16):
-        segments[f"s{n}"] = check(f"segment('s{n - 1}') or {row}", segments=segments)
-    rule = check("segment('s15')", segments=segments)
+def test_the_largest_rule_that_is_accepted_is_no_burden_to_the_databases(databases: Databases) -> None:
+    """20 brackets or 30 levels with segments, rows of 100 and the deepest computation, all at once."""
+    deepest = "(age | default(1)) % 3 != 9 + (8 - (7 + (6 - (5 + (4 - (3 + (2 - (1 - age))))))))"
+    row = " or ".join(f"orders_count == {number}" for number in range(102, 4, -1))
+    segments = {"s0": check(f"not (age < 1 and not ({deepest}))")}
+    for n in range(1, 13):
+        segments[f"s{n}"] = check(f"{row} or segment('s{n - 1}')", segments=segments)
+    rule = check("segment('s12')", segments=segments)
 
     assert [[True]] == in_sql(databases.sqlite, [rule], [ANNA], segments)
     assert [[True]] == in_sql(databases.postgresql, [rule], [ANNA], segments)
+
+
+@pytest.mark.parametrize("step", ["(age < 1 or not {})", "({} and age > 1)", "not (age < 1 and {})"])
+def test_the_deepest_rule_that_is_accepted_is_no_burden_to_any_evaluator(databases: Databases, step: str) -> None:
+    rule = "attributes.size / 2 + (8 - (7 + (6 - age))) == usual_gap_days % 3"
+    while True:
+        deeper = step.format(f"({rule})")
+        try:
+            check(deeper)
+        except BadRule:
+            break
+        rule = deeper
+
+    assert 1 == len(set(answers(databases, rule, ANNA).values()))

@@ -129,6 +129,11 @@ def test_a_frozen_answer_about_a_segment_is_taken_as_it_was() -> None:
     assert "True" == rendered("{{ segment('big') }}", {"segments": {"big": True}})
 
 
+def test_a_field_that_only_a_segment_asks_for_must_be_in_the_context_too() -> None:
+    with pytest.raises(UndefinedError, match="'age' is undefined, and a segment asks for it"):
+        rendered("{{ segment('old') }}", {"city": "Oulu"}, segments={"old": check("age > 60")})
+
+
 def test_a_segment_nobody_handed_in_is_an_error() -> None:
     with pytest.raises(UnknownSegment, match="segment 'big' is not defined"):
         rendered("{{ segment('big') }}", {})
