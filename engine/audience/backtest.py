@@ -12,7 +12,6 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import scipy.sparse as sp
 
 from engine.audience.baskets import Floats, History, Ints, Lines, history, read_lines, rows_of
 from engine.audience.picking import choose, shortlist
@@ -94,6 +93,9 @@ def judge(trial: Trial, scores: Scores) -> dict[str, float]:
 
 
 def _methods(past: History, taste: Taste) -> Mapping[str, Scores]:
+    # scipy takes a third of a second to load, which every other command would pay.
+    import scipy.sparse as sp
+
     size = len(past.products)
     shape = (len(past.contacts), size)
     ever, recent = past.buyers(), past.recent_buyers()
@@ -137,6 +139,8 @@ def _without(owned: Matrix, scores: Scores) -> Scores:
 
 def _truth(past: History, after: Lines) -> Matrix:
     """What known contacts bought and kept of known products."""
+    import scipy.sparse as sp  # late, as in `_methods`
+
     place = {name: column for column, name in enumerate(past.products)}
     column = np.array([place.get(name, -1) for name in after.products], np.int64)[after.product]
     row = rows_of(after.contact, past)

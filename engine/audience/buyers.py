@@ -24,7 +24,7 @@ class Buyers:
         at: datetime,
     ) -> None:
         addresses = [mailbox for mailbox, _ in named if mailbox is not None]
-        self._people = People(db, keys, addresses, {external_id for _, external_id in named if external_id})
+        self._people = People(store, db, keys, addresses, {external_id for _, external_id in named if external_id})
         self._faults: dict[str, str] = {}
         for mailbox, external_id in named:
             self._make(mailbox, external_id, at)
@@ -41,7 +41,7 @@ class Buyers:
 
     def _make(self, mailbox: Address | None, external_id: str | None, at: datetime) -> None:
         """The shop's own number says who bought, whatever address the order was mailed to."""
-        if mailbox is None or external_id in self._people.by_external_id or mailbox.key in self._people.by_key:
+        if mailbox is None or self._people.knows(mailbox, external_id):
             return
         try:
             one = self._people.add(mailbox, at)

@@ -15,7 +15,7 @@ from typing import Literal, cast
 import sqlalchemy as sa
 
 from engine.audience.address import address
-from engine.audience.bulk import write_many
+from engine.audience.bulk import is_one_of, write_many
 from engine.errors import Refused, UnknownContact, Usage
 from engine.links import Keys
 from engine.model import Standing
@@ -76,7 +76,7 @@ def opt_out(store: Store, keys: Keys, contact_id: int, at: datetime, source: str
         if row.address_key is None:
             return  # erased: its hash is suppressed for good
         hashed = keys.address_hash(row.address_key)
-        if row.mailing_consent is False and hashed in suppressions(db, [hashed]):
+        if row.mailing_consent is False and hashed in suppressions(store, db, [hashed]):
             return
     _shut_out(store, hashed, contact_id, "unsubscribed", at, source, log_dir)
 
@@ -99,7 +99,7 @@ def opt_in(store: Store, keys: Keys, contact_id: int, at: datetime, source: str,
     with store.read() as db:
         key = db.scalar(sa.select(contact.c.address_key).where(contact.c.id == contact_id))
         hashed = keys.address_hash(key) if key is not None else ""
-        reason = suppressions(db, [hashed]).get(hashed, "unsubscribed")
+        reason = suppressions(store, db, [hashed]).get(hashed, "unsubscribed")
     if key is None or reason != "unsubscribed":
         raise Refused(f"this mailbox can't be mailed again: {reason if key is not None else 'erased'}")
     append_to_log(log_dir, hashed, "opted_in", at, source)
@@ -116,13 +116,15 @@ def standings(store: Store, keys: Keys, contact_ids: Sequence[int]) -> dict[int,
     found: dict[int, Standing] = {}
     with store.read() as db:
         for part in chunks(contact_ids, _ROWS_A_QUERY):
-            found |= _standings(db, keys, part)
+            found |= _standings(store, db, keys, part)
     return found
 
 
-def suppressions(db: sa.Connection, hashes: Collection[str]) -> dict[str, Reason]:
+def suppressions(store: Store, db: sa.Connection, hashes: Collection[str]) -> dict[str, Reason]:
     """Which of these mailboxes are suppressed, and why."""
-    query = sa.select(suppression.c.address_hash, suppression.c.reason).where(suppression.c.address_hash.in_(hashes))
+    query = sa.select(suppression.c.address_hash, suppression.c.reason).where(
+        is_one_of(store, suppression.c.address_hash, hashes)
+    )
     return {row.address_hash: row.reason for row in db.execute(query)}
 
 
@@ -200,13 +202,13 @@ def _into_consent(store: Store) -> sa.Insert:
     return anew
 
 
-def _standings(db: sa.Connection, keys: Keys, contact_ids: Sequence[int]) -> dict[int, Standing]:
+def _standings(store: Store, db: sa.Connection, keys: Keys, contact_ids: Sequence[int]) -> dict[int, Standing]:
     query = sa.select(contact.c.id, contact.c.address_key, contact.c.mailing_consent, contact.c.tracking_consent).where(
         contact.c.id.in_(contact_ids)
     )
     rows = db.execute(query).all()
     hashes = {row.id: keys.address_hash(row.address_key) for row in rows if row.address_key is not None}
-    out = suppressions(db, list(hashes.values()))
+    out = suppressions(store, db, list(hashes.values()))
     return {
         row.id: Standing(
             suppressed=hashes.get(row.id) in out,

@@ -46,6 +46,7 @@ class ContactReader:
         self._options, self._at, self._source = options, at, source
         self._is_shopify = is_shopify
         self._read_before: dict[tuple[str, str] | None, Any] = {}
+        self._stated_before: dict[tuple[str, ...], tuple[Statement, ...]] = {}
         separator = "," if is_shopify else ";"
         today = local_day(at, options.zone)
         self._readers: dict[str, Callable[[Value], Any]] = {
@@ -65,9 +66,7 @@ class ContactReader:
         fields: dict[str, Any] = {}
         attributes: dict[str, str | None] = {}
         found, external_id = None, None
-        for name, given in cells.items():
-            # Shopify keeps spreadsheets from rounding ids, postal codes and phone numbers by a leading apostrophe.
-            cell = _NUMBER_KEPT.sub("", given) if self._is_shopify and isinstance(given, str) else given
+        for name, cell in (_unquoted(cells) if self._is_shopify else cells).items():
             if name == "email":
                 found = address(cell if isinstance(cell, str) else "", self._options.allow_test_domains)
             elif name == "external_id":
@@ -87,7 +86,7 @@ class ContactReader:
             external_id=external_id,
             fields=fields,
             attributes=attributes,
-            statements=self._statements(cells) if not _CONSENT.isdisjoint(cells) else (),
+            statements=() if _CONSENT.isdisjoint(cells) else self._statements(cells),
         )
 
     def _told(self, name: str, cell: Value) -> Any:
@@ -118,6 +117,15 @@ class ContactReader:
         return values.day(cell, self._options.dates, today)
 
     def _statements(self, cells: Values) -> tuple[Statement, ...]:
+        """What the row says of consent; thousands of rows say the same."""
+        said = tuple([str(cells.get(name, "")) for name in _CONSENT])
+        if said not in self._stated_before:
+            if len(self._stated_before) >= _READ_BEFORE:
+                self._stated_before.clear()
+            self._stated_before[said] = self._read_statements(cells)
+        return self._stated_before[said]
+
+    def _read_statements(self, cells: Values) -> tuple[Statement, ...]:
         mailing, tracking = self._answer(cells, "mailing_consent"), self._answer(cells, "tracking_consent")
         if self._answer(cells, "opted_out"):
             if mailing:
@@ -152,3 +160,8 @@ class ContactReader:
         if found > values.soon(self._at):
             raise ValueError("lies in the future")
         return found
+
+
+def _unquoted(cells: Values) -> Values:
+    """Shopify keeps spreadsheets from rounding ids, postal codes and phone numbers by a leading apostrophe."""
+    return {name: _NUMBER_KEPT.sub("", cell) if isinstance(cell, str) else cell for name, cell in cells.items()}

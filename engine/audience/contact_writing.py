@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.audience.address import Address
-from engine.audience.bulk import write_many
+from engine.audience.bulk import is_one_of, write_many
 from engine.audience.consent import Purpose, Reason, Statement, suppressions, takes_effect, write_statements
 from engine.audience.contact_rows import ContactRow
 from engine.audience.import_run import Lines, Written
@@ -67,25 +67,26 @@ class People:
     """Everybody whom a chunk's rows may mean, locked until the transaction ends."""
 
     def __init__(
-        self, db: sa.Connection, keys: Keys, addresses: Collection[Address], external_ids: Collection[str]
+        self, store: Store, db: sa.Connection, keys: Keys, addresses: Collection[Address], external_ids: Collection[str]
     ) -> None:
         address_keys = {one.key for one in addresses}
-        wanted = sa.or_(contact.c.address_key.in_(address_keys), contact.c.external_id.in_(external_ids))
+        has_key = is_one_of(store, contact.c.address_key, address_keys)
+        wanted = sa.or_(has_key, is_one_of(store, contact.c.external_id, external_ids)) if external_ids else has_key
         rows = db.execute(sa.select(contact).where(wanted).order_by(contact.c.id).with_for_update()).mappings()
         self.known = [_Person(fields=dict(row), id=row["id"]) for row in rows]
         self.new: list[_Person] = []
         self.movers: list[int] = []  # known contacts with another mailbox than before
-        self.by_key = {one.fields["address_key"]: one for one in self.known}
-        self.by_external_id = {one.fields["external_id"]: one for one in self.known}
+        self.by_key = {key: one for one in self.known if (key := one.fields["address_key"]) is not None}
+        self.by_external_id = {own: one for one in self.known if (own := one.fields["external_id"]) is not None}
         # After the lock: an opt-out is either on record by now, or waits for us and has the last word.
-        self._reasons = self._suppressed(db, keys, address_keys | self.by_key.keys() - {None})
+        self._reasons = self._suppressed(store, db, keys, address_keys | self.by_key.keys())
         for one in self.known:
             one.reason = self._reasons.get(one.fields["address_key"])
 
     @staticmethod
-    def _suppressed(db: sa.Connection, keys: Keys, address_keys: Iterable[str]) -> dict[str, Reason]:
+    def _suppressed(store: Store, db: sa.Connection, keys: Keys, address_keys: Iterable[str]) -> dict[str, Reason]:
         by_hash = {keys.address_hash(key): key for key in address_keys}
-        return {by_hash[hashed]: reason for hashed, reason in suppressions(db, by_hash).items()}
+        return {by_hash[hashed]: reason for hashed, reason in suppressions(store, db, by_hash).items()}
 
     def meant(self, mailbox: Address | None, external_id: str | None) -> _Person | None:
         """Who is meant, if known; ValueError when two different people are."""
@@ -94,6 +95,10 @@ class People:
         if by_key is not None and by_id is not None and by_key is not by_id:
             raise _Clash("the email address belongs to one contact and the external_id to another")
         return by_id or by_key
+
+    def knows(self, mailbox: Address, external_id: str | None) -> bool:
+        """Does either of them name somebody?"""
+        return mailbox.key in self.by_key or external_id in self.by_external_id
 
     def add(self, mailbox: Address, at: datetime) -> _Person:
         """A new contact; ValueError when the mailbox's owner was erased."""
@@ -121,9 +126,13 @@ class People:
         if self.movers:  # they leave their old mailboxes first: somebody else may have moved in
             db.execute(sa.update(contact).where(contact.c.id.in_(self.movers)).values(address_key=None))
         if self.new:
-            write_many(store, db, _into_contact, [_columns(one) for one in self.new])
+            # Most files fill few of the columns; the others are NULL by themselves.
+            filled = [name for name in _WRITTEN if any(one.fields[name] is not None for one in self.new)]
+            if "company_size" in filled:
+                filled.append("company_size_number")
+            write_many(store, db, _into_contact, [_columns(one, filled) for one in self.new])
             made = {one.fields["address_key"] for one in self.new}
-            query = sa.select(contact.c.id, contact.c.address_key).where(contact.c.address_key.in_(made))
+            query = sa.select(contact.c.id, contact.c.address_key).where(is_one_of(store, contact.c.address_key, made))
             for number, key in db.execute(query):
                 self.by_key[key].id = number
 
@@ -131,7 +140,7 @@ class People:
 def write_contacts(store: Store, db: sa.Connection, keys: Keys, lines: Lines[ContactRow], at: datetime) -> Written:
     """Bring the rows into the database, as if one after the other."""
     written = Written()
-    people = _people(db, keys, [row for _, row in lines])
+    people = _people(store, db, keys, [row for _, row in lines])
     _recall_history(db, people.known, lines)
     touched: dict[int, _Person] = {}
     for line, row in lines:
@@ -157,15 +166,17 @@ def write_contacts(store: Store, db: sa.Connection, keys: Keys, lines: Lines[Con
     return written
 
 
-def standing_of(db: sa.Connection, keys: Keys, rows: Sequence[ContactRow]) -> dict[int, tuple[bool, bool]]:
+def standing_of(
+    store: Store, db: sa.Connection, keys: Keys, rows: Sequence[ContactRow]
+) -> dict[int, tuple[bool, bool]]:
     """Who of a chunk that is in already can be mailed and tracked."""
-    people = _people(db, keys, rows)
+    people = _people(store, db, keys, rows)
     return {one.id: one.standing for one in people.known if one.id is not None}
 
 
-def _people(db: sa.Connection, keys: Keys, rows: Sequence[ContactRow]) -> People:
+def _people(store: Store, db: sa.Connection, keys: Keys, rows: Sequence[ContactRow]) -> People:
     addresses = [row.address for row in rows if row.address is not None]
-    return People(db, keys, addresses, {row.external_id for row in rows if row.external_id is not None})
+    return People(store, db, keys, addresses, {row.external_id for row in rows if row.external_id is not None})
 
 
 def _recall_history(db: sa.Connection, known: Sequence[_Person], lines: Lines[ContactRow]) -> None:
@@ -242,19 +253,20 @@ def _state(one: _Person, statement: Statement, at: datetime) -> _Effect:
 def _flush(store: Store, db: sa.Connection, people: People, touched: Iterable[_Person]) -> None:
     people.insert_new(store, db)
     moved = [one for one in people.known if one.is_touched]
-    rows = [{f"new_{name}": value for name, value in _columns(one).items()} | {"this": one.id} for one in moved]
+    rows = [
+        {f"new_{name}": value for name, value in _columns(one, _WRITTEN).items()} | {"this": one.id} for one in moved
+    ]
     write_many(store, db, _over_contact, rows)
     _write_attributes(store, db, touched)
     write_statements(store, db, [(one.id, *said) for one in touched for said in one.said if one.id is not None])
 
 
-def _columns(one: _Person) -> dict[str, Any]:
-    """The contact's row as it is to be. Whoever is written here has changed: her profile is computed anew."""
+def _columns(one: _Person, names: Sequence[str]) -> dict[str, Any]:
+    """These columns of the contact as they are to be. Whoever is written here has changed: her profile is made anew."""
+    one.fields["changed"] = True
     size = one.fields["company_size"]
-    row = {name: one.fields[name] for name in _WRITTEN}
-    row["company_size_number"] = None if size is None else number_of(size)
-    row["changed"] = True
-    return row
+    one.fields["company_size_number"] = None if size is None else number_of(size)
+    return {name: one.fields[name] for name in names}
 
 
 def _write_attributes(store: Store, db: sa.Connection, touched: Iterable[_Person]) -> None:

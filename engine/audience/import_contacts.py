@@ -43,5 +43,5 @@ class _Contacts:
     def write(self, store: Store, db: sa.Connection, lines: Lines[ContactRow]) -> Written:
         return write_contacts(store, db, self._options.keys, lines, self._at)
 
-    def recall(self, db: sa.Connection, lines: Lines[ContactRow]) -> Mapping[int, tuple[bool, bool]]:
-        return standing_of(db, self._options.keys, [row for _, row in lines])
+    def recall(self, store: Store, db: sa.Connection, lines: Lines[ContactRow]) -> Mapping[int, tuple[bool, bool]]:
+        return standing_of(store, db, self._options.keys, [row for _, row in lines])

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from engine.audience import values
 from engine.audience.address import Address, address
-from engine.audience.bulk import write_many
+from engine.audience.bulk import is_one_of, write_many
 from engine.audience.buyers import Buyers, mark_changed
 from engine.audience.import_run import ImportOptions, ImportResult, Lines, Progress, Written, run
 from engine.audience.kinds import EVENTS, PROPERTIES
@@ -78,7 +78,10 @@ class _Events:
         buyers = Buyers(store, db, self._options.keys, [(one.address, one.external_id) for _, one in lines], self._at)
         ids = {one.event_id for _, one in lines}
         columns = (event.c.event_id, event.c.contact_id, event.c.kind, event.c.at, event.c.properties)
-        known = {row[0]: tuple(row[1:]) for row in db.execute(sa.select(*columns).where(event.c.event_id.in_(ids)))}
+        known = {
+            row[0]: tuple(row[1:])
+            for row in db.execute(sa.select(*columns).where(is_one_of(store, event.c.event_id, ids)))
+        }
         news: dict[str, dict[str, Any]] = {}
         changed: set[int] = set()
         for line, one in lines:
@@ -100,7 +103,7 @@ class _Events:
         mark_changed(db, changed)
         return written
 
-    def recall(self, db: sa.Connection, lines: Lines[EventRow]) -> Mapping[int, tuple[bool, bool]]:
+    def recall(self, store: Store, db: sa.Connection, lines: Lines[EventRow]) -> Mapping[int, tuple[bool, bool]]:
         return {}
 
     def _moment(self, cell: Value) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.audience.bulk import write_many
+from engine.audience.bulk import is_one_of, write_many
 from engine.audience.buyers import Buyers, mark_changed
 from engine.audience.import_run import ImportOptions, ImportResult, Lines, Progress, Written, run
 from engine.audience.kinds import ORDERS
@@ -56,7 +56,7 @@ class _Orders:
         mark_changed(db, changed)
         return written
 
-    def recall(self, db: sa.Connection, lines: Lines[OrderLine]) -> Mapping[int, tuple[bool, bool]]:
+    def recall(self, store: Store, db: sa.Connection, lines: Lines[OrderLine]) -> Mapping[int, tuple[bool, bool]]:
         return {}
 
 
@@ -64,7 +64,9 @@ def _write_orders(
     store: Store, db: sa.Connection, by_order: Mapping[str, tuple[int, OrderLine]]
 ) -> tuple[dict[str, int], set[int]]:
     """The orders' numbers, and the contacts for whom an order is new, moved or went to somebody else."""
-    known = {row.order_id: row for row in db.execute(sa.select(orders).where(orders.c.order_id.in_(by_order)))}
+    known = {
+        row.order_id: row for row in db.execute(sa.select(orders).where(is_one_of(store, orders.c.order_id, by_order)))
+    }
     numbers = {order_id: row.id for order_id, row in known.items()}
     changed: set[int] = set()
     new: list[dict[str, Any]] = []
@@ -79,7 +81,7 @@ def _write_orders(
             changed |= {buyer, row.contact_id}
     if new:
         write_many(store, db, _into_orders, new)
-        inserted = sa.select(orders.c.order_id, orders.c.id).where(orders.c.order_id.in_(by_order))
+        inserted = sa.select(orders.c.order_id, orders.c.id).where(is_one_of(store, orders.c.order_id, by_order))
         numbers = {row.order_id: row.id for row in db.execute(inserted)}
     if moved:
         values: dict[str, Any] = {"contact_id": sa.bindparam("buyer"), "ordered_at": sa.bindparam("moment")}

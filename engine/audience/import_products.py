@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.audience import values
-from engine.audience.bulk import write_many
+from engine.audience.bulk import is_one_of, write_many
 from engine.audience.buyers import mark_changed
 from engine.audience.import_run import ImportOptions, ImportResult, Lines, Progress, Written, run
 from engine.audience.kinds import PRODUCTS
@@ -78,7 +78,7 @@ class _Products:
     def before(self, store: Store, lines: Lines[ProductRow]) -> None:
         """Buyers of what will change are marked first, in short transactions: a product may have many."""
         with store.read() as db:
-            known = _known(db, lines)
+            known = _known(store, db, lines)
             moved = {
                 row["product_id"]
                 for _, row in lines
@@ -86,7 +86,7 @@ class _Products:
                 for before in [known.get(row["product_id"], _FRESH)]
                 if any(name in row and row[name] != before[name] for name in _FOR_PROFILES)
             }
-            bought = sa.select(order_line.c.order_pk).where(order_line.c.product_id.in_(moved))
+            bought = sa.select(order_line.c.order_pk).where(is_one_of(store, order_line.c.product_id, moved))
             buyers = sa.select(orders.c.contact_id).where(orders.c.id.in_(bought)).distinct()
             numbers = sorted(db.scalars(buyers)) if moved else []
         for part in chunks(numbers, _BUYERS_A_WRITE):
@@ -95,7 +95,7 @@ class _Products:
 
     def write(self, store: Store, db: sa.Connection, lines: Lines[ProductRow]) -> Written:
         written = Written()
-        known, news = _known(db, lines), {}
+        known, news = _known(store, db, lines), {}
         for line, row in lines:
             if not row:
                 written.unchanged += 1
@@ -114,13 +114,13 @@ class _Products:
         write_many(store, db, _into_product, [{"product_id": product_id, **row} for product_id, row in news.items()])
         return written
 
-    def recall(self, db: sa.Connection, lines: Lines[ProductRow]) -> Mapping[int, tuple[bool, bool]]:
+    def recall(self, store: Store, db: sa.Connection, lines: Lines[ProductRow]) -> Mapping[int, tuple[bool, bool]]:
         return {}
 
 
-def _known(db: sa.Connection, lines: Lines[ProductRow]) -> dict[str, dict[str, Any]]:
+def _known(store: Store, db: sa.Connection, lines: Lines[ProductRow]) -> dict[str, dict[str, Any]]:
     ids = {row["product_id"] for _, row in lines if row}
-    rows = db.execute(sa.select(product).where(product.c.product_id.in_(ids))).mappings()
+    rows = db.execute(sa.select(product).where(is_one_of(store, product.c.product_id, ids))).mappings()
     return {row["product_id"]: {name: row[name] for name in _COLUMNS} for row in rows}
 
 

@@ -42,12 +42,16 @@ class _Basket:
     numbers: frozenset[int] = frozenset()
 
 
+_REMEMBERED = 50_000  # cells already read
+
+
 class OrderReader:
     """Reads rows in the file's order: what a basket's later rows leave blank is what its first one said."""
 
     def __init__(self, options: ImportOptions) -> None:
         self._options = options
         self._basket = _Basket("")
+        self._read: dict[tuple[str, type, str], Any] = {}
         # Lines so far of every order, so that a file without line numbers numbers them: a few dozen bytes an order.
         self._lines_by_order: dict[int, int] = {}
 
@@ -125,14 +129,21 @@ class OrderReader:
         )
 
     def _cell(self, cells: Values, name: str, read: Callable[[Value], Any]) -> Any:
-        """None for a blank cell."""
+        """None for a blank cell. Quantities, prices, buyers and dates repeat from line to line: each is read once."""
         cell = cells.get(name, "")
         if not cell or cell == CLEAR:
             return None
+        key = (name, type(cell), cell if isinstance(cell, str) else repr(cell))
+        if key in self._read:
+            return self._read[key]
         try:
-            return read(cell)
+            found = read(cell)
         except ValueError as fault:
             raise ValueError(str(fault) if name == "email" else f"{name} {fault}") from None
+        if len(self._read) >= _REMEMBERED:
+            self._read.clear()
+        self._read[key] = found
+        return found
 
     def _amount(self, cell: Value) -> Decimal:
         return values.amount(cell, self._options.decimal)

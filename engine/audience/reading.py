@@ -1,7 +1,7 @@
 """How does any import file become rows? CSV, JSONL and Parquet alike: a line number, and values under our own names."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.audience.columns import Header
@@ -50,6 +50,8 @@ def open_file(path: Path, kind: Kind, mapping: Mapping[str, str]) -> Opened:
         header.understand(parquet_columns(facts))
         about, rows = parquet_length(facts), _from_values(parquet_rows(facts), header)
     elif facts.is_jsonl:
+        # JSON is Unicode (RFC 8259, 8.1): bytes that are not are damage, never the old Western encoding.
+        facts = replace(facts, encoding="utf-8") if facts.encoding == "cp1252" else facts
         header.understand(jsonl_columns(facts))
         about, rows = facts.lines, _from_values(jsonl_rows(facts), header)
     else:

@@ -1,7 +1,7 @@
 """What do JSONL and Parquet files say, row by row? Their values become the texts and lists that a CSV cell holds."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -110,25 +110,33 @@ def _told(row: Mapping[str, Any]) -> Values | str:
 
 
 def _text(value: Any) -> Value:
-    match value:
-        case str() | list() | dict():
-            return value.strip() if type(value) is str else value
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case float() if value != value:
-            return ""  # NaN is how data frames write an empty cell
-        case int() | Decimal():
-            return Number(value)
-        case float():
-            return Number(int(value) if value.is_integer() and abs(value) < 1e15 else repr(value))
-        case datetime() | date():
-            return value.isoformat()
-        case bytes():
-            return value.decode("utf-8")
-        case _:
-            return str(value)
+    writer = _WRITERS.get(type(value))
+    if writer is None:  # a class of its own: by what it is a kind of
+        writer = next((one for kind, one in _WRITERS.items() if isinstance(value, kind)), str)
+    return writer(value)
+
+
+def _float(value: float) -> str:
+    if value != value:
+        return ""  # NaN is how data frames write an empty cell
+    return Number(int(value) if value.is_integer() and abs(value) < 1e15 else repr(value))
+
+
+# bool before int, datetime before date: each is a kind of the other.
+_WRITERS: Mapping[type, Callable[[Any], Value]] = {
+    Number: lambda value: value,
+    str: str.strip,
+    bool: lambda value: "true" if value else "false",
+    int: Number,
+    float: _float,
+    Decimal: Number,
+    datetime: datetime.isoformat,
+    date: date.isoformat,
+    bytes: bytes.decode,
+    list: lambda value: value,
+    dict: lambda value: value,
+    type(None): lambda _value: "",
+}
 
 
 def _next_batch(batches: Iterator[Any], facts: FileFacts) -> Any:

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
-import scipy.sparse as sp
 
 from engine.audience.baskets import Flags, Floats, History, Ints
 
@@ -85,6 +83,9 @@ def new_for_you_scores(taste: Taste, rows: slice | Ints) -> Floats:
 
 def matrix(past: History, which: Flags) -> Matrix:
     """Contacts x products, 1 for the chosen pairs."""
+    # scipy takes a third of a second to load, and only the night's work and the back-test need it.
+    import scipy.sparse as sp
+
     shape = (len(past.contacts), len(past.products))
     cells = (np.ones(int(which.sum()), np.float32), (past.row[which], past.column[which]))
     return sp.csr_matrix(cells, shape=shape)
@@ -92,6 +93,8 @@ def matrix(past: History, which: Flags) -> Matrix:
 
 def _ease(bought: Matrix) -> Singles:
     """W[i, j] = -P[i, j] / P[j, j] with P = (B'B + lambda I)^-1 and a diagonal of zeros."""
+    import scipy.linalg  # late, as in `matrix`
+
     size = bought.shape[1]
     if not size:
         return np.zeros((0, 0), np.float32)

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
@@ -101,7 +101,13 @@ def yes_or_no(value: Value) -> bool | None:
 
 def moment(value: Value, zone: ZoneInfo, order: str) -> datetime:
     """Aware UTC time; without an offset it is local time in `zone`."""
-    said = _one(value).strip(_INVISIBLE_ENDS)
+    return _moment(_one(value), zone, order)
+
+
+@lru_cache(maxsize=8192)
+def _moment(written: str, zone: ZoneInfo, order: str) -> datetime:
+    """Lines of an order bear one date, and many orders one day."""
+    said = written.strip(_INVISIBLE_ENDS)
     try:
         return parse_moment(_SHOPIFY_OFFSET.sub(lambda found: found[1] + (found[2] or "+00:00"), said), zone)
     except (Usage, OverflowError):
@@ -133,23 +139,12 @@ def day(value: Value, order: str, latest: date) -> date:
 
 def amount(value: Value, decimals: str) -> Decimal:
     """A number, exactly as written; groups of three digits only where they can't be taken for decimals."""
-    said = _one(value).strip(_INVISIBLE_ENDS)
-    if isinstance(value, Number):
-        if not _WRITTEN.fullmatch(said):
-            raise ValueError("is not a number of a sensible size")
-        found = Decimal(said)
-    elif (_POINT if decimals == "point" else _COMMA).fullmatch(said):
-        found = Decimal(re.sub(_GROUP, "", said).replace("." if decimals == "comma" else ",", "").replace(",", "."))
-    else:
-        raise ValueError(_no_amount(said, decimals))
-    if abs(found) >= _LARGEST:
-        raise ValueError("is not a number of a sensible size")
-    return found
+    return _amount(_one(value), "program" if isinstance(value, Number) else decimals)
 
 
 def minor(money: Decimal, currency: str) -> int:
     """Money in the currency's minor units, halves to the even one."""
-    return int(round(money.scaleb(locale.minor_units(currency)), 0))
+    return int(money.scaleb(_places(currency)).to_integral_value(ROUND_HALF_EVEN))
 
 
 def language_tag(value: Value, languages: tuple[str, ...]) -> str:
@@ -227,6 +222,25 @@ def _no_amount(said: str, decimals: str) -> str:
     if decimals == "comma" and _POINT.fullmatch(said):
         return "has a point, but --decimal comma was said"
     return "is not a number"
+
+
+@lru_cache(maxsize=8192)
+def _amount(written: str, decimals: str) -> Decimal:
+    """Prices and quantities come again and again. `program`: written by one, with a point."""
+    said = written.strip(_INVISIBLE_ENDS)
+    pattern = {"point": _POINT, "comma": _COMMA, "program": _WRITTEN}[decimals]
+    if not pattern.fullmatch(said):
+        raise ValueError(_no_amount(said, decimals))
+    groups = "." if decimals == "comma" else ","
+    found = Decimal(re.sub(_GROUP, "", said).replace(groups, "").replace(",", "."))
+    if abs(found) >= _LARGEST:
+        raise ValueError("is not a number of a sensible size")
+    return found
+
+
+@lru_cache
+def _places(currency: str) -> int:
+    return locale.minor_units(currency)
 
 
 def _subtag(part: str) -> str:
