@@ -26,6 +26,7 @@ def to_html(found: Results, money: Callable[[float], str], simulated: str = "") 
     folder = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
     environment.filters.update(money=money, share=_share, points=_points, says=_says)
+    environment.filters["round_money"] = lambda amount: re.sub(r"[.,]\d\d(?!\d)", "", money(float(round(amount))))
     environment.filters["metric"] = lambda name: _METRICS.get(name, name)
     return environment.get_template("report.html").render(
         found=found,
@@ -78,10 +79,11 @@ def _intervals(comparisons: Sequence[Comparison]) -> "Figure":
         axes.plot([one.low * scale, one.high * scale], [row, row], color=_ACCENT if clear else _QUIET, linewidth=3)
         axes.plot(one.difference * scale, row, "o", color=_ACCENT if clear else _QUIET, markersize=8)
     axes.axvline(0, color=_INK, linewidth=1)
-    names = [f"{_METRICS.get(c.metric, c.metric)}: {c.b} against {c.a}" for c in shown]
+    several = len({(c.a, c.b) for c in shown}) > 1
+    names = [_METRICS.get(c.metric, c.metric) + (f"\n{c.a} → {c.b}" if several else "") for c in shown]
     axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlabel("difference in % of the second, with 95 % interval", color=_QUIET)
+    axes.set_xlabel("difference in %, with its 95 % interval", color=_QUIET)
     _quieten(axes)
     return figure
 
@@ -90,7 +92,7 @@ def _figure(height: float) -> "Figure":
     # Half a second of import that only this page needs.
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(6.4, height), layout="constrained")
+    return Figure(figsize=(4.8, height), layout="constrained")
 
 
 def _quieten(axes: "Axes") -> None:

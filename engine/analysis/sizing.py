@@ -1,11 +1,10 @@
 """What difference can an audience of this size show at all? Said before sending, so that nobody waits for a miracle."""
 
 from math import sqrt
+from statistics import NormalDist
 
-from scipy.special import ndtri
-
-_Z_ALPHA = float(ndtri(0.975))
-_Z_POWER = float(ndtri(0.8))
+_Z_ALPHA = NormalDist().inv_cdf(0.975)
+_Z_POWER = NormalDist().inv_cdf(0.8)
 _STEPS = 60  # halvings: far below any figure shown
 
 

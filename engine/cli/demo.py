@@ -7,7 +7,6 @@ import typer
 
 from engine.cli.app import app
 from engine.cli.reporting import print_report
-from engine.demo import tell
 
 
 @app.command()
@@ -17,4 +16,7 @@ def demo(
     ),
 ) -> None:
     """Tell the whole story on a real grocery panel: import, segments, a win-back with A/B and holdout, send, report."""
+    # It brings a web server and an SMTP inbox, which no other command should wait for.
+    from engine.demo import tell
+
     tell(folder, print_report)

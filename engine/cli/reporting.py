@@ -1,5 +1,6 @@
 """`mailer report`, `mailer recommend`: what was earned, and which recommendations deserve trust."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,32 +74,34 @@ def print_report(found: Results) -> None:
         return locale.money(amount, found.currency, "en")
 
     stdout.print(f"[bold]{found.campaign}[/bold]: {found.verdict}")
-    columns = ("arm", "assigned", "sent", "delivered", "opened", "clicked", "goal", "share", "revenue", "a contact")
+    columns = ("arm", "people", "sent", "opened", "clicked", "goal", "share", f"revenue {found.currency}", "a contact")
     stdout.print(a_table(columns, [_arm_row(arm, money) for arm in found.arms]))
     if found.earned:
         earned = found.earned
-        stdout.print(
-            f"earned beyond what would have come anyway: [bold]{money(earned.revenue)}[/bold] revenue "
-            f"(95 %: {money(earned.low)} to {money(earned.high)})"
-        )
+        stdout.print("earned beyond what would have come anyway:")
+        stdout.print(f"  revenue {_earned(earned.revenue, earned.low, earned.high, money)}")
         if earned.profit is not None and earned.profit_low is not None and earned.profit_high is not None:
-            stdout.print(
-                f"profit: [bold]{money(earned.profit)}[/bold] "
-                f"(95 %: {money(earned.profit_low)} to {money(earned.profit_high)})"
-            )
+            stdout.print(f"  profit  {_earned(earned.profit, earned.profit_low, earned.profit_high, money)}")
     compared = [*found.against_holdout, *found.comparison]
     if compared:
-        headings = ("metric", "first", "second", "difference", "95 % interval", "p", "says")
+        headings = ("metric", "from", "to", "difference", "95 % interval", "says")
         stdout.print(a_table(headings, [_comparison_row(one, money) for one in compared]))
     for check in found.checks:
         mark = "[green]✓[/green]" if check.ok else "[yellow]![/yellow]"
         stdout.print(f"{mark} {check.message}")
 
 
-def _arm_row(arm: Arm, money: Any) -> tuple[str, ...]:
+def _earned(guess: float, low: float, high: float, money: Callable[[float], str]) -> str:
+    """An interval across zero comes first: a lone best guess would be read as the result."""
+    if low <= 0 <= high:
+        return f"between {money(low)} and {money(high)}: could be nothing at all (best guess {money(guess)})"
+    return f"{money(guess)} (95 %: {money(low)} to {money(high)})"
+
+
+def _arm_row(arm: Arm, money: Callable[[float], str]) -> tuple[str, ...]:
     revenue, goal = sum(arm.revenue), sum(arm.converted)
-    mailed = (f"{arm.sent:,}", f"{arm.delivered:,}", f"{arm.human_opens:,}", f"{arm.human_clicks:,}")
-    shown = mailed if arm.name != "holdout" else ("-",) * 4
+    mailed = (f"{arm.sent:,}", f"{arm.human_opens:,}", f"{arm.human_clicks:,}")
+    shown = mailed if arm.name != "holdout" else ("-",) * 3
     people = max(arm.assigned, 1)
     return (
         arm.name,
@@ -106,12 +109,12 @@ def _arm_row(arm: Arm, money: Any) -> tuple[str, ...]:
         *shown,
         f"{goal:,}",
         f"{goal / people:.1%}",
-        money(revenue),
+        f"{revenue:,.0f}",
         money(revenue / people),
     )
 
 
-def _comparison_row(one: Comparison, money: Any) -> tuple[str, ...]:
+def _comparison_row(one: Comparison, money: Callable[[float], str]) -> tuple[str, ...]:
     def show(value: float) -> str:
         return f"{value:.1%}" if one.metric == "conversion" else money(value)
 
@@ -122,7 +125,6 @@ def _comparison_row(one: Comparison, money: Any) -> tuple[str, ...]:
         f"{one.b} {show(one.value_b)}",
         show(one.difference),
         f"{show(one.low)} to {show(one.high)}",
-        f"{one.p_value:.3f}",
         says.get(one.decision, "could be chance"),
     )
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from engine import pipeline, scheduler, web
+from engine import pipeline
 from engine.cli.app import app
 from engine.cli.opening import folder_of, moment, workspace
 from engine.cli.printing import AtOption, FormatOption, show_one, stderr, stdout
@@ -17,6 +17,9 @@ def run(context: typer.Context) -> None:
 
     Sends only what was released, at its hour; refreshes profiles and recommendations at night.
     """
+    # APScheduler and a web server: no other command should wait for them to load.
+    from engine import scheduler
+
     folder = folder_of(context)
     with workspace(context) as mailer:
         listen = mailer.settings.web.listen
@@ -27,6 +30,8 @@ def run(context: typer.Context) -> None:
 @app.command()
 def serve(context: typer.Context) -> None:
     """Serve only the tracking pages."""
+    from engine import web  # late, as in `run`
+
     with workspace(context) as mailer:
         web.serve(mailer)
 

@@ -1,6 +1,5 @@
 """Who receives the mails? A real SMTP server on this machine that keeps every mail as a file, and nothing leaves it."""
 
-import asyncio
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -12,10 +11,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 class Inbox:
     """A folder of .eml files behind an SMTP server on loopback."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._controller = Controller(self, hostname="127.0.0.1", port=0)
+        self._controller = Controller(self, hostname="127.0.0.1", port=port)
         self._count = 0
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
@@ -26,13 +25,9 @@ class Inbox:
         (self._folder / f"{self._count:05d}.eml").write_bytes(content)
         return "250 kept"
 
-    def start(self) -> int:
-        """Listen; gives the port."""
+    def start(self) -> None:
+        """Listen."""
         self._controller.start()
-        server = self._controller.server
-        assert server is not None
-        assert isinstance(server, asyncio.Server)
-        return int(server.sockets[0].getsockname()[1])
 
     def stop(self) -> None:
         """Listen no more."""

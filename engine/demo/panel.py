@@ -103,7 +103,7 @@ def _known(facts: "pd.Series[str] | dict[str, str]", name: str) -> str:
 def _goods() -> pd.DataFrame:
     products = _table("products")
     no_goods = products.department.isin(_NOT_GOODS) | products.product_category.fillna("").str.contains("COUPON|FUEL")
-    return products[~no_goods & products.product_type.notna()]
+    return products[~no_goods & products.product_type.notna() & products.product_category.notna()]
 
 
 def _title(product_type: str, size: object) -> str:

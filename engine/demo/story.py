@@ -48,9 +48,10 @@ def tell(folder: Path, show_report: Callable[[pipeline.Results], None]) -> None:
     _chapter("A shop", "a year of a published grocery panel (completejourney), as known on 30 November 2017")
     out.print("  Its authors call the data simulated, for learning and prototyping: good to build with, not to quote.")
     out.print("  The engine's clock stands at 30 November 2017, 18:00 in New York. Names and consent are our own.")
-    inbox = Inbox(folder / "inbox")
-    web_port = _free_port(8025)
-    ground.make(folder, smtp_port=inbox.start(), web_port=web_port, at=THE_EVENING)
+    smtp_port, web_port = _free_port(0), _free_port(8025)
+    inbox = Inbox(folder / "inbox", smtp_port)
+    inbox.start()
+    ground.make(folder, smtp_port=smtp_port, web_port=web_port, at=THE_EVENING)
     mailer = pipeline.open_mailer(folder)
     try:
         pipeline.mark_simulated(mailer, SIMULATED)

@@ -49,16 +49,18 @@ from engine.pipeline.receiving import (
     Choice,
     campaign_destination,
     choice_of,
+    count_clicks,
     destination,
     drain_hits,
     html_of,
     language_of,
     opt_out,
     set_choice,
+    spool_of,
 )
 from engine.pipeline.reporting import mark_simulated, overview, report, report_html, start_of_yesterday
 from engine.pipeline.sending import Stop, send_due, stop_on_signals
-from engine.pipeline.ticking import status, tick
+from engine.pipeline.ticking import beat, leave, status, tick
 from engine.pipeline.workspace import Mailer, backup, init, open_mailer, upgrade_database
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "add_contact",
     "backtest",
     "backup",
+    "beat",
     "campaign_destination",
     "campaign_names",
     "campaign_rows",
@@ -83,6 +86,7 @@ __all__ = [
     "choice_of",
     "contact_card",
     "count",
+    "count_clicks",
     "destination",
     "drain_hits",
     "dry_run",
@@ -93,6 +97,7 @@ __all__ = [
     "import_file",
     "init",
     "language_of",
+    "leave",
     "lint",
     "make_plan",
     "mark_simulated",
@@ -113,6 +118,7 @@ __all__ = [
     "send_test",
     "set_campaign_state",
     "set_choice",
+    "spool_of",
     "start_of_yesterday",
     "status",
     "stop_on_signals",

@@ -1,6 +1,6 @@
 """How does one entry of a plan become the bytes that go out? The same code for preview, dry run, test and send."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from engine import ledger, message
 from engine.config import Settings, TransportSettings
 from engine.errors import BadConfig
-from engine.links import Keys, Tokens
+from engine.links import Keys
 from engine.model import Mail, TrackingMode
 from engine.pipeline.workspace import Mailer
 from engine.store import Store
@@ -61,32 +61,13 @@ class Composer:
             return_path=self._return_path(),
         )
 
+    def is_rehearsal(self) -> bool:
+        """Whether the tracking pages stand on this machine, where no reader's mail program reaches them."""
+        return self.settings.tracking.base_url.startswith("http://")
+
     def addresses(self, letter: Letter) -> message.LinkAddresses:
-        """Where this letter's links lead: personal tokens only for those who agreed to be followed."""
-        base, tokens = self.settings.tracking.base_url, self.keys.tokens(letter.delivery_id)
-        return message.LinkAddresses(
-            pixel_url=f"{base}/o/{tokens.open}.gif" if letter.tracked else None,
-            click=self._click(letter, base, tokens),
-            unsubscribe=f"{base}/u/{tokens.unsubscribe}",
-            preferences=f"{base}/p/{tokens.unsubscribe}",
-            view=f"{base}/v/{tokens.view}",
-        )
-
-    def _click(self, letter: Letter, base: str, tokens: Tokens) -> Callable[[int, int, str], str]:
-        if letter.tracked:
-            return lambda site, occurrence, _to: f"{base}/c/{tokens.click}/{site}-{occurrence}"
-        if self.settings.tracking.mode is TrackingMode.AGGREGATE:
-            return lambda site, _occurrence, to: self._campaign_link(letter, site, to)
-        return lambda _site, _occurrence, to: to
-
-    def _campaign_link(self, letter: Letter, site: int, destination: str) -> str:
-        """A link that names no person; where it depends on the person it stays as it is."""
-        if message.literal_destination(letter.template, site) is None:
-            return destination
-        version = letter.template.hash
-        tag = self.keys.campaign_tag(self.plan_id, f"{letter.variant}/{version}", site)
-        place = f"{self.plan_id}/{quote(letter.variant, safe='')}/{version}/{site}"
-        return f"{self.settings.tracking.base_url}/a/{place}/{tag}"
+        """Where this letter's links lead."""
+        return link_addresses(self.settings, self.keys, self.plan_id, letter)
 
     def _return_path(self) -> Literal["verp", "fixed", "from"]:
         """An outbox folder needs no bounce domain; a mail in it may then come from the sender's own address."""
@@ -108,6 +89,34 @@ class Composer:
             campaign=self.campaign,
             message_class=self.message_class,
         )
+
+
+def link_addresses(settings: Settings, keys: Keys, plan_id: int, letter: Letter) -> message.LinkAddresses:
+    """Where a letter's links lead: personal tokens only for those who agreed to be followed."""
+    base, tokens = settings.tracking.base_url, keys.tokens(letter.delivery_id)
+
+    def personal(site: int, occurrence: int, _destination: str) -> str:
+        return f"{base}/c/{tokens.click}/{site}-{occurrence}"
+
+    def counted(site: int, _occurrence: int, destination: str) -> str:
+        """Names no person; where it depends on the person it stays as it is."""
+        if message.literal_destination(letter.template, site) is None:
+            return destination
+        version = letter.template.hash
+        tag = keys.campaign_tag(plan_id, f"{letter.variant}/{version}", site)
+        return f"{base}/a/{plan_id}/{quote(letter.variant, safe='')}/{version}/{site}/{tag}"
+
+    def plain(_site: int, _occurrence: int, destination: str) -> str:
+        return destination
+
+    anonymous = counted if settings.tracking.mode is TrackingMode.AGGREGATE else plain
+    return message.LinkAddresses(
+        pixel_url=f"{base}/o/{tokens.open}.gif" if letter.tracked else None,
+        click=personal if letter.tracked else anonymous,
+        unsubscribe=f"{base}/u/{tokens.unsubscribe}",
+        preferences=f"{base}/p/{tokens.unsubscribe}",
+        view=f"{base}/v/{tokens.view}",
+    )
 
 
 def composer(mailer: Mailer, *, campaign: str, plan_id: int, message_class: str, transport: str | None) -> Composer:

@@ -98,8 +98,12 @@ def _looked_at(found: "_Findings", compose: Composer, letter: Letter, at: dateti
             Finding(code="ML001", severity=Severity.ERROR, where=letter.template.name, message=str(fault)), letter
         )
         return None
+    rehearsal = compose.is_rehearsal()
     for finding in message.findings_in(rendered):
-        found.add(replace(finding, where=f"{letter.template.name} ({letter.template.language})"), letter)
+        # In a rehearsal on this machine every link leads to it: to say so of each would hide the rest.
+        if not (rehearsal and finding.code == "ML023"):
+            where = f"{letter.template.name} ({letter.template.language}), {finding.where}"
+            found.add(replace(finding, where=where), letter)
     if number % _GATE_EVERY == 1 or found.is_new(letter):
         for finding in message.check_mail(mail.data, compose.expected(letter, mail)):
             found.add(finding, letter)
@@ -123,8 +127,10 @@ class _Findings:
         self._examples: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         self._counts: dict[tuple[str, str, str], int] = defaultdict(int)
         self._kinds: set[tuple[str, str]] = set()
+        self._last: dict[tuple[str, str, str], str] = {}
 
     def add(self, finding: Finding, letter: Letter) -> None:
+        """Counts mails: the same fault ten times in one mail is one."""
         self._count(finding, letter.email)
 
     def missing(self, one: FrozenEntry) -> None:
@@ -147,7 +153,10 @@ class _Findings:
 
     def _count(self, finding: Finding, email: str) -> None:
         key = (finding.code, finding.where, finding.message)
+        if self._last.get(key) == email:
+            return
+        self._last[key] = email
         self._first.setdefault(key, finding)
         self._counts[key] += 1
         if len(self._examples[key]) < _EXAMPLES:
-            self._examples[key].append(email)
+            self._examples[key].append(": ".join((email, *finding.examples)))

@@ -43,8 +43,8 @@ def import_options(mailer: Mailer) -> audience.ImportOptions:
 
 def refresh(mailer: Mailer, at: datetime, progress: Progress) -> int:
     """Bring profiles, scores and recommendations up to date; gives how many contacts' profiles were computed anew."""
-    touched = audience.refresh(mailer.store, at, mailer.zone, progress)
-    audience.rebuild_recommendations(mailer.store, at, progress)
+    touched = audience.refresh(mailer.store, at, mailer.zone, progress, mailer.settings.shop.languages[0])
+    audience.rebuild_recommendations(mailer.store, at, progress, mailer.zone)
     return touched
 
 

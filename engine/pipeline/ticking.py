@@ -6,10 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine import delivery, ledger
-from engine.feedback import Spool
 from engine.model import CampaignState, PlanState
 from engine.pipeline.people import refresh
-from engine.pipeline.receiving import drain_hits
+from engine.pipeline.receiving import drain_hits, judge_the_hasty, spool_of
 from engine.pipeline.workspace import Mailer
 from engine.store.tables import fact
 
@@ -22,9 +21,10 @@ _REFRESHED_ON = "refreshed_on"
 def tick(mailer: Mailer) -> None:
     """Say that we live, complete what was cut off, settle what is uncertain, and refresh once a night."""
     at = mailer.clock()
-    ledger.beat(mailer.store, delivery.owner_name(), "run")
+    beat(mailer, "run")
     ledger.finish_releases(mailer.store, mailer.keys)
-    drain_hits(mailer, Spool(mailer.settings.state_dir / "spool"))
+    drain_hits(mailer, spool_of(mailer))
+    judge_the_hasty(mailer, at)
     for plan in ledger.plans_of(mailer.store, state=PlanState.RELEASED):
         policy = ledger.UncertainPolicy(plan.definition["uncertain"])
         ledger.resolve_uncertain(mailer.store, plan.id, policy, at, _SETTLE_AFTER)
@@ -32,6 +32,16 @@ def tick(mailer: Mailer) -> None:
         refresh(mailer, at, _unwatched)
         ledger.purge_drafts(mailer.store, at)
         _refreshed(mailer, at)
+
+
+def beat(mailer: Mailer, kind: str) -> None:
+    """This process lives, as `run`, `worker` or `web`; `status` counts those heard of within 30 seconds."""
+    ledger.beat(mailer.store, delivery.owner_name(), kind)
+
+
+def leave(mailer: Mailer) -> None:
+    """This process ends in order."""
+    ledger.leave(mailer.store, delivery.owner_name())
 
 
 def _unwatched(_done: int, _total: int | None) -> None:

@@ -62,7 +62,7 @@ class Mailer:
 
     def segments(self) -> dict[str, audience.Segment]:
         """The owner's segments, all checked."""
-        return audience.load_segments(self.folder / "segments.toml")
+        return audience.load_segments(self.folder / "segments.toml", self.zone)
 
     def rules(self) -> dict[str, Rule]:
         """The segments' rules by name, as the evaluators want them."""
