@@ -73,7 +73,7 @@ def write_orders(path: Path, *, december: bool) -> int:
             "order_id": lines.basket_id.astype(str),
             "line_no": lines.groupby("basket_id").cumcount() + 1,
             "external_id": lines.household_id.astype(str),
-            "ordered_at": lines.transaction_timestamp.dt.tz_localize("UTC"),
+            "ordered_at": lines.transaction_timestamp.dt.tz_localize("UTC").dt.as_unit("us"),
             "product_id": lines.product_id.astype(str),
             "quantity": lines.quantity,
             "unit_price": unit / 100,

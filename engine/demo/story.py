@@ -128,6 +128,8 @@ def _send(mailer: Mailer, run: pipeline.DryRun) -> None:
         )
     told = ", ".join(f"{number:,} {name}" for name, number in sent.counts.items() if number)
     out.print(f"  {told}")
+    for note in sent.notes:
+        out.print(f"  {note}", markup=False)
 
 
 def _visit(inbox: "Inbox", set_clock: Callable[[datetime], None]) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from engine.config import shipped
+from engine.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -17,8 +18,14 @@ def upgrade(url: str) -> None:
     """Run whatever revisions are missing."""
     # Half a second of import that no other command needs.
     from alembic.command import upgrade as run
+    from alembic.util import CommandError
 
-    run(configuration(url), "head")
+    try:
+        run(configuration(url), "head")
+    except CommandError as fault:
+        raise StoreUnavailable(
+            f"the database can't be brought to version {newest_version()}: {fault}; install the engine that made it"
+        ) from fault
 
 
 def configuration(url: str) -> "Config":

@@ -1,6 +1,7 @@
 """How is the database opened, migrated and written, so that nothing is lost and nobody waits?"""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 
 from engine.errors import StoreUnavailable
 from engine.store import migrating
@@ -17,6 +18,10 @@ Row = TypeVar("Row")
 
 # WAL lets readers go on beside one writer; FULL, because after a power cut a lost intent would mean a duplicate.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
+# SQLite's own default holds 2 MB of pages: an import into a large table then reads its indexes again and again.
+_PRAGMAS += ("cache_size=-65536", "wal_autocheckpoint=4000")
+_LOCK_SECONDS = 10.0
+_LOOK_MS = 2
 
 
 class Store:
@@ -35,18 +40,19 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A consistent look at the database."""
-        with self._reader.connect() as connection, _named_faults(self.url), connection.begin():
+        with _named_faults(self.url), self._reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One transaction, committed at the end of the block or not at all."""
-        with self._writer.connect() as connection, _named_faults(self.url), connection.begin():
+        with _named_faults(self.url), self._writer.connect() as connection, connection.begin():
             yield connection
 
     def reader(self) -> sa.Connection:
         """A connection of its own that commits after every statement: for the look just before a dot. Close it."""
-        return self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with _named_faults(self.url):
+            return self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ON CONFLICT, in this database's dialect."""
@@ -68,12 +74,16 @@ def open_store(url: str) -> Store:
     """Open an existing, migrated database; raises StoreUnavailable with the cure."""
     _must_exist(url)
     store = Store(url)
-    found, wanted = _version(store), migrating.newest_version()
+    try:
+        found, wanted = _version(store), migrating.newest_version()
+    except StoreUnavailable:
+        store.close()
+        raise
     if found != wanted:
         store.close()
-        raise StoreUnavailable(
-            f"the database is at version {found or 'none'}, this engine needs {wanted}; run `mailer db upgrade`"
-        )
+        newer = found is not None and found > wanted
+        cure = "install the newer engine that made it" if newer else "run `mailer db upgrade`"
+        raise StoreUnavailable(f"the database is at version {found or 'none'}, this engine needs {wanted}; {cure}")
     return store
 
 
@@ -91,10 +101,22 @@ def chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
 def _engine(url: str, begin: str) -> sa.Engine:
     if not url.startswith("sqlite"):
         # psycopg 3 by name, so that a plain postgresql:// address works.
-        return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=4, max_overflow=8)
+        driven = url.replace("postgresql://", "postgresql+psycopg://", 1)
+        try:
+            return sa.create_engine(driven, pool_size=4, max_overflow=8)
+        except ModuleNotFoundError:
+            raise StoreUnavailable(
+                "PostgreSQL's driver is not installed; install it with: pip install 'mailer[postgresql]'"
+            ) from None
+        except ArgumentError:
+            raise StoreUnavailable("[database] url is no address; write postgresql://user@host/name") from None
     engine = sa.create_engine(url)
     sa.event.listen(engine, "connect", _prepare)
-    sa.event.listen(engine, "begin", _begin_with(begin))
+    if begin == "BEGIN IMMEDIATE":
+        sa.event.listen(engine, "connect", lambda db, _record: db.execute(f"PRAGMA busy_timeout={_LOOK_MS}"))
+        sa.event.listen(engine, "begin", _wait_for_the_lock)
+    else:
+        sa.event.listen(engine, "begin", _begin_with(begin))
     return engine
 
 
@@ -110,6 +132,24 @@ def _begin_with(statement: str) -> Callable[[sa.Connection], None]:
             connection.exec_driver_sql(statement)
 
     return begin
+
+
+def _wait_for_the_lock(connection: sa.Connection) -> None:
+    """Begin to write, waiting up to 10 s.
+
+    SQLite's own waiting soon looks only every 100 ms whether the lock is free, and loses against several who write in
+    turn: an unsubscribe has waited 1.6 s. Looking every 2 ms it gets the next gap or the one after.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    until = time.monotonic() + _LOCK_SECONDS
+    while time.monotonic() < until:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                break
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # once more, so that the fault is told as all others are
 
 
 def _must_exist(url: str) -> None:
@@ -134,9 +174,12 @@ def _named_faults(url: str) -> Iterator[None]:
     except OperationalError as fault:
         where = sa.engine.make_url(url).render_as_string(hide_password=True)
         raise StoreUnavailable(
-            f"the database {where} can't be used: {str(fault.orig).strip()}; check its disk and rights"
+            f"the database {where} can't be used: {' '.join(str(fault.orig).split())}; check its disk and rights"
         ) from fault
     except DBAPIError as fault:
+        if type(fault) is DatabaseError:  # SQLite's word for a file that is no database, or is damaged
+            where = sa.engine.make_url(url).render_as_string(hide_password=True)
+            raise StoreUnavailable(f"{where} can't be used: {fault.orig}; restore the file from a backup") from fault
         if fault.connection_invalidated:
             raise StoreUnavailable("the database closed the connection; try again when it is back") from fault
         raise

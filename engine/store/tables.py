@@ -378,4 +378,5 @@ process = Table(
     Column("owner", Text, primary_key=True),
     Column("kind", Text, nullable=False),  # run | worker | web
     Column("seen", Float, nullable=False),
+    Column("trouble", Text, nullable=False, server_default=""),  # what keeps it from its work: no server answers ...
 )
