@@ -1,7 +1,6 @@
 """Signatures, checked by dkimpy: the right mail passes, any change that matters does not."""
 
 import base64
-import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,9 +8,8 @@ from pathlib import Path
 
 import dkim
 import pytest
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -50,33 +48,8 @@ class Text:
 
 
 @pytest.fixture(params=list(KEYS))
-def signer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Signer:
-    if not hasattr(dkim, "nacl"):
-        monkeypatch.setattr(dkim, "nacl", _nacl(), raising=False)
+def signer(request: pytest.FixtureRequest) -> Signer:
     return Signer(domain="shop.test", selector="s1", key=KEYS[request.param], algorithm=request.param)
-
-
-def _nacl() -> types.SimpleNamespace:
-    """dkimpy checks Ed25519 by PyNaCl where it is installed; `cryptography` does the same sum."""
-
-    class BadSignatureError(Exception):
-        pass
-
-    class VerifyKey:
-        def __init__(self, key: bytes, encoder: object) -> None:
-            self._key = Ed25519PublicKey.from_public_bytes(base64.b64decode(key))
-
-        def verify(self, said: bytes, signature: bytes) -> None:
-            try:
-                self._key.verify(signature, said)
-            except InvalidSignature:
-                raise BadSignatureError from None
-
-    return types.SimpleNamespace(
-        signing=types.SimpleNamespace(VerifyKey=VerifyKey),
-        encoding=types.SimpleNamespace(Base64Encoder=None),
-        exceptions=types.SimpleNamespace(BadSignatureError=BadSignatureError, ValueError=ValueError),
-    )
 
 
 def dns(signer: Signer) -> Callable[..., bytes]:
