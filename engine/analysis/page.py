@@ -33,8 +33,8 @@ def to_html(found: Results, money: Callable[[float], str], simulated: str = "") 
         simulated=simulated,
         holdout_name=HOLDOUT,
         reached=_svg(_reached(found)) if found.arms else "",
-        between=_svg(_intervals(found.comparison)) if found.comparison else "",
-        against=_svg(_intervals(found.against_holdout)) if found.against_holdout else "",
+        between=_intervals(found.comparison),
+        against=_intervals(found.against_holdout),
     )
 
 
@@ -68,9 +68,11 @@ def _reached(found: Results) -> "Figure":
     return figure
 
 
-def _intervals(comparisons: Sequence[Comparison]) -> "Figure":
+def _intervals(comparisons: Sequence[Comparison]) -> Markup:
     """Each difference with its 95 % interval, relative to the first arm; a bar across zero means: could be chance."""
-    shown = [c for c in comparisons if c.value_a]
+    shown = [c for c in comparisons if c.value_a]  # a share of nothing can't be drawn
+    if not shown:
+        return Markup("")
     figure = _figure(0.55 * max(len(shown), 1) + 0.9)
     axes = figure.subplots()
     for row, one in enumerate(shown):
@@ -85,7 +87,7 @@ def _intervals(comparisons: Sequence[Comparison]) -> "Figure":
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel("difference in %, with its 95 % interval", color=_QUIET)
     _quieten(axes)
-    return figure
+    return _svg(figure)
 
 
 def _figure(height: float) -> "Figure":

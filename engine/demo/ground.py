@@ -1,4 +1,4 @@
-"""Where does the story take place? A workspace like any other, but for its clock, its addresses and its known secret."""
+"""Where does the story take place? In a workspace like any other, but for its clock and its known secret."""
 
 import re
 from datetime import datetime
@@ -9,7 +9,7 @@ from engine import pipeline
 # Known to everybody, so that the lots fall the same way in every demo. A real workspace gets a secret of its own.
 _SECRET = "the demo's secret is no secret: its people are made up"
 
-_CONFIG = """# The demo's workspace. Its clock stands still at the moment below, its people are made up, its secret is known.
+_CONFIG = """# The demo's workspace. Its clock stands still at the moment below; its people are made up, its secret is known.
 
 [shop]
 name = "Harvest Lane Market"

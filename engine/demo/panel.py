@@ -18,14 +18,16 @@ import pyarrow.parquet as pq
 
 from engine.demo.names import person_for
 
+ALL = 1_000_000  # more households than there are
 FIRST_DAY_LEFT_OUT = datetime(2017, 12, 1)  # noqa: DTZ001 - the panel's times are UTC without saying so
 _NOT_GOODS = ("FUEL", "COUPON", "MISCELLANEOUS")
 _MAILING, _TRACKING = 0.85, 0.6  # shares who agreed: made up, as is everything about people here
 
 
-def write_contacts(path: Path) -> int:
-    """One made-up person for each household, with what the panel knows of it."""
+def write_contacts(path: Path, most: int) -> int:
+    """One made-up person for each household (numbered up to `most`), with what the panel knows of it."""
     households = sorted(_table("transactions", ["household_id"])["household_id"].unique())
+    households = [one for one in households if one <= most]
     known = _table("demographics").set_index("household_id")
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -57,14 +59,15 @@ def write_products(path: Path) -> int:
     return len(goods)
 
 
-def write_orders(path: Path, *, december: bool) -> int:
-    """The baskets before December, or December's, as Parquet: one row a line."""
+def write_orders(path: Path, most: int, *, december: bool) -> int:
+    """The baskets before December, or December's, of these households, as Parquet: one row a line."""
     wanted = ["household_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc", "coupon_disc"]
     lines = _table("transactions", [*wanted, "transaction_timestamp"])
     lines = lines[lines.product_id.isin(_goods().product_id) & (lines.quantity > 0)]
+    lines = lines[lines.household_id <= most]
     lines = lines[(lines.transaction_timestamp >= FIRST_DAY_LEFT_OUT) == december]
     lines = lines.sort_values(["transaction_timestamp", "basket_id"], kind="stable")
-    # What was paid, before money off: in whole cents a piece, so that quantity * unit_price - discount is what was paid.
+    # Whole cents a piece before money off, so that quantity * unit_price - discount is what was paid.
     paid = (lines.sales_value * 100).round().astype("int64")
     before = paid + ((lines.retail_disc + lines.coupon_disc) * 100).round().astype("int64")
     unit = -(-before // lines.quantity)

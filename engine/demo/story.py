@@ -38,8 +38,8 @@ SIMULATED = (
 )
 
 
-def tell(folder: Path, show_report: Callable[[pipeline.Results], None]) -> None:
-    """Make a workspace in `folder` and tell the whole story in it."""
+def tell(folder: Path, show_report: Callable[[pipeline.Results], None], households: int | None = None) -> None:
+    """Make a workspace in `folder` and tell the whole story in it; `households` takes only the first so many."""
     _refuse_unless_possible(folder)
     # The data libraries are the extra `demo`; their absence is told in one sentence before they are imported.
     from engine.demo.inbox import Inbox
@@ -55,13 +55,13 @@ def tell(folder: Path, show_report: Callable[[pipeline.Results], None]) -> None:
     mailer = pipeline.open_mailer(folder)
     try:
         pipeline.mark_simulated(mailer, SIMULATED)
-        _import_everything(mailer, folder)
+        _import_everything(mailer, folder, households)
         _refresh(mailer)
         _segments(mailer)
         with _tracking(mailer, web_port) as set_clock:
             _send(mailer, _dry_run(mailer))
             _visit(inbox, set_clock)
-        _december(mailer, folder)
+        _december(mailer, folder, households)
         _report(mailer, folder, show_report)
     finally:
         inbox.stop()
@@ -70,16 +70,21 @@ def tell(folder: Path, show_report: Callable[[pipeline.Results], None]) -> None:
     _leave(folder, time.monotonic() - started, web_port)
 
 
-def _import_everything(mailer: Mailer, folder: Path) -> None:
+def _import_everything(mailer: Mailer, folder: Path, households: int | None) -> None:
     from engine.demo import panel
 
+    most = households or panel.ALL
     data = folder / "data"
     data.mkdir(exist_ok=True)
     _chapter("Import", "people, products, and every order line up to the end of November")
     with _progress() as bar:
-        _watched(bar, "writing the panel as a shop's files", lambda _p: panel.write_contacts(data / "contacts.csv"))
+        _watched(
+            bar, "writing the panel as a shop's files", lambda _p: panel.write_contacts(data / "contacts.csv", most)
+        )
         _watched(bar, "writing its products", lambda _p: panel.write_products(data / "products.csv"))
-        _watched(bar, "writing its orders", lambda _p: panel.write_orders(data / "orders.parquet", december=False))
+        _watched(
+            bar, "writing its orders", lambda _p: panel.write_orders(data / "orders.parquet", most, december=False)
+        )
         for kind, name in (("contacts", "contacts.csv"), ("products", "products.csv"), ("orders", "orders.parquet")):
             result = _watched(bar, f"importing {kind}", _importer(mailer, kind, data / name))
             out.print(f"  {result.rows:>9,} rows of {kind}: {result.added:,} added, {len(result.refused):,} refused")
@@ -144,13 +149,13 @@ def _visit(inbox: "Inbox", set_clock: Callable[[datetime], None]) -> None:
     )
 
 
-def _december(mailer: Mailer, folder: Path) -> None:
+def _december(mailer: Mailer, folder: Path, households: int | None) -> None:
     from engine.demo import panel
 
     _chapter("December", "the panel's own orders of December come in; its shoppers never saw our mails")
     with _progress() as bar:
         path = folder / "data" / "orders-december.parquet"
-        _watched(bar, "writing December", lambda _p: panel.write_orders(path, december=True))
+        _watched(bar, "writing December", lambda _p: panel.write_orders(path, households or panel.ALL, december=True))
         result = _watched(bar, "importing orders", _importer(mailer, "orders", path))
     out.print(f"  {result.rows:>9,} rows of orders: {result.added:,} added")
 
