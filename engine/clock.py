@@ -26,15 +26,15 @@ def clock_set_to(moment: datetime) -> Clock:
 def parse_moment(text: str, zone: ZoneInfo) -> datetime:
     """ISO 8601 text as an aware UTC time; without an offset it is local time in `zone`; a bare date is its midnight.
 
-    Raises Usage when the text is not ISO 8601.
+    Raises Usage when the text is not ISO 8601, or so early or late that no calendar reaches it.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise Usage(
             f"{text!r} is not a time; write it as 2026-12-03, 2026-12-03T09:00 or 2026-12-03T09:00+02:00"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def parse_duration(text: str) -> timedelta:

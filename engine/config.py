@@ -53,6 +53,13 @@ class Database(_Section):
 
     url: str = "sqlite:///mailer.db"
 
+    @field_validator("url")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        if not re.match(r"sqlite:///[^?]|postgresql://.", value):
+            raise ValueError("write sqlite:///mailer.db or postgresql://user@host/name")
+        return value
+
 
 class Sender(_Section):
     """What stands in the headers of every mail."""
@@ -213,6 +220,8 @@ def load_settings(workspace: Path, environ: "os._Environ[str] | dict[str, str] |
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadConfig(f"{path} does not exist; `mailer init {workspace}` makes a workspace") from None
+    except OSError as fault:
+        raise BadConfig(f"{path} can't be read: {fault.strerror}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise BadConfig(f"{path}: not valid TOML: {fault}") from fault
     try:
@@ -247,8 +256,12 @@ def _read_key(path: Path) -> str:
         key = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         raise BadConfig(
-            f"the secret key {path} does not exist; restore it, or `mailer init` writes one for a new shop"
+            f"the secret key {path} does not exist; restore it from its backup (a new one is written only by "
+            "`mailer init` for a new shop: links and opt-outs hang on it)"
         ) from None
+    except (OSError, UnicodeDecodeError) as fault:
+        said = fault.strerror if isinstance(fault, OSError) else "it holds other signs than ASCII letters"
+        raise BadConfig(f"the secret key {path} can't be read: {said}; restore it from its backup") from None
     if len(key) < 32:
         raise BadConfig(f"the secret key {path} is shorter than 32 characters")
     return key
@@ -260,7 +273,9 @@ def _password(name: str, transport: TransportSettings, workspace: Path, environ:
         return SecretStr(override)
     if transport.password_env:
         if transport.password_env not in environ:
-            raise BadConfig(f"transport {name!r}: the environment holds no {transport.password_env}")
+            raise BadConfig(
+                f"transport {name!r}: the environment holds no {transport.password_env}; set it before you start"
+            )
         return SecretStr(environ[transport.password_env])
     if transport.password_file:
         return SecretStr((workspace / transport.password_file).read_text(encoding="utf-8").strip())

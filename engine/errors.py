@@ -13,7 +13,8 @@ MailerError                exit 1: the person reading it can act on it
 ├── RenderFailed           one recipient's message can't be rendered; a finding, never the end of a run
 ├── UnknownSegment, UnknownCampaign, UnknownTemplate, UnknownContact, UnknownPlan
 ├── StoreUnavailable       the database can't be opened, written or is at another version
-└── TransportUnavailable   no server answers, TLS or login refused: nothing was sent
+└── TransportUnavailable   no server answers: nothing was sent
+    └── TransportRefused   it answers, and TLS or login fail: trying again changes nothing
 
 Expected ends of a single recipient (skipped, refused, deferred) are states in `model`, not exceptions.
 """
@@ -104,7 +105,11 @@ class StoreUnavailable(MailerError):
 
 
 class TransportUnavailable(MailerError):
-    """Nothing was handed over: no connection, TLS or login refused."""
+    """Nothing was handed over: there is no connection."""
+
+
+class TransportRefused(TransportUnavailable):
+    """Nothing was handed over: the server offers no TLS, shows a wrong certificate or refuses the login."""
 
 
 def nearest(name: str, known: "Iterable[str]") -> str:

@@ -270,7 +270,6 @@ class Campaign:
     send_at: str
     variants: tuple[Variant, ...]
     message_class: str = "marketing"  # marketing | transactional
-    priority: int = 0
     max_lateness: timedelta | None = None
     expires: datetime | None = None
     drift_limit: float = 0.01
@@ -329,6 +328,7 @@ class Outcome:
     reason: str = ""  # a word: unknown_address, throttled, opted_out, reply_lost ...
     reply: str = ""  # the server's own text, shortened
     stage: str = ""
+    at: datetime | None = None  # when the answer came; None: when it is recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

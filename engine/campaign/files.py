@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from engine import rules
 from engine.campaign.assign import full_shares
-from engine.campaign.keys import NAME, CampaignTable, Fault, VariantTable, shape_faults
+from engine.campaign.keys import CampaignTable, Fault, VariantTable, may_name, shape_faults
 from engine.campaign.places import Key, line_of, lines_by_key
 from engine.clock import parse_duration, parse_moment
 from engine.errors import BadCampaign, BadRule, UnknownCampaign, Usage, nearest
@@ -81,10 +81,13 @@ def checked(source: str, where: str, segments: Collection[str], zone: ZoneInfo =
 
 def _sense_faults(raw: Mapping[str, Any], path: Path, segments: Collection[str], zone: ZoneInfo) -> Iterator[Fault]:
     """What the keys say together."""
-    if not NAME.fullmatch(path.stem):
+    if not may_name(path.stem):
         yield (), "bad_name", f"{path.stem!r} can't name a campaign; use letters, digits, - and _"
     if "repeat" in raw:
         yield ("repeat",), "not_built", "repeat is not built yet; remove it and send the campaign by hand each time"
+    if "priority" in raw:
+        told = "priority is not built yet: it comes with arbitration between campaigns; remove it"
+        yield ("priority",), "not_built", told
     segment = raw.get("segment")
     if ("segment" in raw) == ("where" in raw):
         place = ("where",) if "where" in raw else ()
@@ -156,7 +159,6 @@ def _campaign(name: str, file: CampaignTable, zone: ZoneInfo, drift_limit: float
         send_at=file.send_at,
         variants=_variants(file),
         message_class=file.message_class,
-        priority=file.priority,
         max_lateness=parse_duration(file.max_lateness) if file.max_lateness else None,
         expires=parse_moment(file.expires, zone) if file.expires else None,
         drift_limit=drift_limit if file.drift_limit is None else file.drift_limit,

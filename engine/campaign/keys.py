@@ -20,6 +20,11 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
 _GOAL = re.compile(r"order|click|event:[^\s:]+")
 
 
+def may_name(text: str) -> bool:
+    """Whether a campaign may be called so: its name stands in file names, headers and addresses."""
+    return bool(NAME.fullmatch(text))
+
+
 def _moment_text(value: object) -> object:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
@@ -96,7 +101,7 @@ class CampaignTable(_Table):
     send_at: Annotated[str, BeforeValidator(_moment_text), AfterValidator(_send_at)] = "now"
     repeat: Any = None
     message_class: Literal["marketing", "transactional"] = Field(default="marketing", alias="class")
-    priority: int = 0
+    priority: Any = None
     max_lateness: _Duration | None = None
     expires: Annotated[str, BeforeValidator(_moment_text)] | None = None
     drift_limit: float | None = Field(default=None, ge=0, le=1)

@@ -6,11 +6,11 @@ safety, 5 ended with messages deferred or uncertain.
 
 import sys
 
-from engine.cli import campaigns, contacts, demo, importing, reporting, running, segments, sending, setting_up
+from engine.cli import campaigns, contacts, demo, importing, planning, reporting, running, segments, sending, setting_up
 from engine.cli.app import run
 
-# Importing a file registers its commands, in the order of a campaign's life.
-COMMANDS = (setting_up, demo, importing, segments, campaigns, sending, reporting, contacts, running)
+# Importing a file registers its commands.
+COMMANDS = (setting_up, demo, importing, segments, campaigns, planning, sending, reporting, contacts, running)
 
 __all__ = ["COMMANDS", "main"]
 

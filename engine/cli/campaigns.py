@@ -7,17 +7,17 @@ import typer
 
 from engine import pipeline
 from engine.cli.app import app
-from engine.cli.opening import moment, workspace
+from engine.cli.opening import folder_to_write, moment, workspace
 from engine.cli.printing import (
     AtOption,
     Format,
     FormatOption,
     chosen,
     findings_json,
+    say,
     show_findings,
     show_one,
     show_rows,
-    stderr,
     stdout,
 )
 from engine.errors import Findings
@@ -54,13 +54,13 @@ def check(
 @campaigns.command()
 def new(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="winback, cross_sell or loyalty.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="winback, cross_sell or loyalty.")],
     name: Annotated[str | None, typer.Option("--name", help="The new campaign's name; default: the recipe's.")] = None,
 ) -> None:
     """Start a campaign from a shipped recipe: its file and its templates are copied into the workspace."""
     with workspace(context) as mailer:
         for path in pipeline.new_campaign(mailer, recipe, name or recipe):
-            stderr.print(f"written: {path}", markup=False)
+            say(f"written: {path}")
 
 
 @campaigns.command()
@@ -68,7 +68,7 @@ def start(context: typer.Context, name: NameArgument) -> None:
     """Take a pause or a cancellation back: what was released goes out at its time."""
     with workspace(context) as mailer:
         pipeline.set_campaign_state(mailer, name, "running", "", moment(mailer, None))
-    stderr.print(f"{name} is running", markup=False)
+    say(f"{name} is running")
 
 
 @campaigns.command()
@@ -80,7 +80,7 @@ def pause(
     """Hold everything of a campaign that is not handed over yet; `mailer resume` goes on."""
     with workspace(context) as mailer:
         pipeline.set_campaign_state(mailer, name, "paused", reason, moment(mailer, None))
-    stderr.print(f"{name} is paused: {reason}", markup=False)
+    say(f"{name} is paused: {reason}")
 
 
 @campaigns.command()
@@ -88,7 +88,7 @@ def cancel(context: typer.Context, name: NameArgument) -> None:
     """Stop a campaign for good: what has not gone out never will."""
     with workspace(context) as mailer:
         pipeline.set_campaign_state(mailer, name, "cancelled", "cancelled by hand", moment(mailer, None))
-    stderr.print(f"{name} is cancelled", markup=False)
+    say(f"{name} is cancelled")
 
 
 @app.command()
@@ -103,25 +103,29 @@ def preview(
     form: FormatOption = None,
 ) -> None:
     """Write exactly the mail that one person would get: .eml, .html and .txt."""
+    folder_to_write("--out", out)
     with workspace(context, at) as mailer:
         seen = pipeline.preview(mailer, campaign, to, variant, out, moment(mailer, at))
     if show:
         typer.launch(str(seen.html))
-    data = {"variant": seen.variant, "language": seen.language, "subject": seen.subject}
+    data = {"variant": seen.variant, "language": seen.language, "subject": seen.subject, "reason": seen.reason}
     show_one(data | {"eml": str(seen.eml), "html": str(seen.html), "text": str(seen.text)}, form)
+    if seen.reason:
+        say(f"planned now, she would get nothing: {seen.reason}")
 
 
 @app.command()
 def lint(
     context: typer.Context,
     files: Annotated[
-        list[Path], typer.Argument(help="Templates (.mjml or their folders) and messages (.eml).", exists=True)
+        list[Path], typer.Argument(metavar="FILE...", help="Templates (.mjml or their folders) and messages (.eml).")
     ],
     strict: StrictOption = False,
     form: FormatOption = None,
 ) -> None:
     """Check templates and messages: codes with file:line:col. Needs no database. Exit 3 when there are errors."""
-    findings = [finding for file in files for finding in pipeline.lint(file)]
+    # Two files of one template are looked at together, and told once.
+    findings = list(dict.fromkeys(finding for file in files for finding in pipeline.lint(file)))
     _show_and_judge(findings, strict, form)
 
 
@@ -134,4 +138,4 @@ def _show_and_judge(findings: list[Finding], strict: bool, form: Format | None) 
         show_one({"findings": findings_json(findings)}, form)
     errors = [f for f in findings if f.severity is Severity.ERROR or (strict and f.severity is Severity.WARNING)]
     if errors:
-        raise Findings(f"{len(errors)} faults found")
+        raise Findings("1 fault found" if len(errors) == 1 else f"{len(errors)} faults found")

@@ -1,6 +1,5 @@
 """`mailer contact`: one person; what is known, and her rights."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from engine import pipeline
 from engine.cli.app import app
 from engine.cli.opening import agreed, moment, workspace
-from engine.cli.printing import FormatOption, YesOption, show_one, stderr, to_json
+from engine.cli.printing import FormatOption, YesOption, say, show_one, to_json
 
 contacts = typer.Typer(no_args_is_help=True, help="One person: look, add, suppress, export, erase.")
 app.add_typer(contacts, name="contact")
@@ -27,9 +26,9 @@ def show(context: typer.Context, email: EmailArgument, form: FormatOption = None
 def add(
     context: typer.Context,
     email: EmailArgument,
-    given_name: Annotated[str, typer.Option("--given-name")] = "",
-    family_name: Annotated[str, typer.Option("--family-name")] = "",
-    language: Annotated[str, typer.Option("--language")] = "",
+    given_name: Annotated[str, typer.Option("--given-name", help="As she writes it herself.")] = "",
+    family_name: Annotated[str, typer.Option("--family-name", help="As she writes it herself.")] = "",
+    language: Annotated[str, typer.Option("--language", help="A code such as en or fi; default: the shop's.")] = "",
     consent: Annotated[bool, typer.Option("--consent", help="She asked for mail; say how with --source.")] = False,
     source: Annotated[str, typer.Option("--source", help="Where and how consent was given.")] = "",
 ) -> None:
@@ -39,19 +38,21 @@ def add(
         values |= {"mailing_consent": "yes", "consent_source": source}
     with workspace(context) as mailer:
         pipeline.add_contact(mailer, values, moment(mailer, None))
-    stderr.print("added")
+    say("added")
 
 
 @contacts.command()
 def suppress(
     context: typer.Context,
     email: EmailArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Kept with the suppression.")] = "by_hand",
+    reason: Annotated[
+        str, typer.Option("--reason", help="by_hand, bounced, complained or unsubscribed; kept with the suppression.")
+    ] = "by_hand",
 ) -> None:
     """Never mail this address again, whether or not it is known; survives erasure and re-import."""
     with workspace(context) as mailer:
         pipeline.suppress(mailer, email, reason, moment(mailer, None))
-    stderr.print("suppressed")
+    say("suppressed")
 
 
 @contacts.command()
@@ -64,7 +65,7 @@ def export(context: typer.Context, email: EmailArgument) -> None:
 @contacts.command()
 def erase(context: typer.Context, email: EmailArgument, yes: YesOption = False) -> None:
     """Erase a person (GDPR article 17); a keyed hash of the address stays, so that an import can't revive it."""
-    agreed("Erase everything known of this person? It can't be taken back.", yes, sys.stdin.isatty())
+    agreed("Erase everything known of this person? It can't be taken back.", yes)
     with workspace(context) as mailer:
         pipeline.erase_contact(mailer, email, moment(mailer, None))
-    stderr.print("erased")
+    say("erased")

@@ -2,14 +2,14 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from engine import pipeline
 from engine.cli.app import app
 from engine.cli.opening import moment, workspace
-from engine.cli.printing import AtOption, Format, FormatOption, chosen, progress_of, show_one, stderr, to_json
+from engine.cli.printing import AtOption, Format, FormatOption, chosen, progress_of, show_one, stdout, to_json
 from engine.errors import Usage
 
 imports = typer.Typer(
@@ -19,7 +19,7 @@ imports = typer.Typer(
 )
 app.add_typer(imports, name="import")
 
-FilesArgument = Annotated[list[Path], typer.Argument(help="The files.", exists=True, dir_okay=False, readable=True)]
+FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files.")]
 MapOption = Annotated[
     list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="Their column is our column.")
 ]
@@ -43,11 +43,19 @@ def _command(kind: str, help_text: str) -> None:
             raise Usage(f"--dates is dmy, mdy or ymd, not {dates!r}")
         if decimal not in ("point", "comma"):
             raise Usage(f"--decimal is point or comma, not {decimal!r}")
-        with workspace(context) as mailer:
-            for file in files:
-                with progress_of(f"importing {file.name}") as progress:
-                    result = pipeline.import_file(mailer, kind, file, _pairs(mapping or []), dates, decimal, progress)
-                _show(kind, file, result, form)
+        pairs = _pairs(mapping or [])
+        done: list[dict[str, Any]] = []
+        try:
+            with workspace(context) as mailer:
+                for file in files:
+                    with progress_of(f"importing {file.name}") as progress:
+                        result = pipeline.import_file(mailer, kind, file, pairs, dates, decimal, progress)
+                    done.append(_json(kind, file, result))
+                    if chosen(form) is not Format.JSON:
+                        _show(kind, file, result, form)
+        finally:  # also what went in before a file that can't be read
+            if done and chosen(form) is Format.JSON:
+                print(to_json(done if len(files) > 1 else done[0]))
 
 
 _command("contacts", "People, with what is known of them and what they agreed to.")
@@ -73,20 +81,25 @@ def _pairs(mapping: list[str]) -> dict[str, str]:
     return {theirs: ours for theirs, _, ours in pairs}
 
 
-def _show(kind: str, file: Path, result: "pipeline.ImportResult", form: Format | None) -> None:
+def _json(kind: str, file: Path, result: "pipeline.ImportResult") -> dict[str, Any]:
     refused = [{"line": one.line, "why": one.why} for one in result.refused]
-    data = {"rows": result.rows, "added": result.added, "updated": result.updated, "refused": refused}
+    data = {"file": str(file), "rows": result.rows, "added": result.added, "updated": result.updated}
     if kind == "contacts":
         data |= {"mailable": result.mailable, "trackable": result.trackable}
-    if chosen(form) is not Format.TABLE:
-        print(to_json(data))
+    return data | {"refused": refused}
+
+
+def _show(kind: str, file: Path, result: "pipeline.ImportResult", form: Format | None) -> None:
+    if chosen(form) is Format.JSONL:
+        print(to_json(_json(kind, file, result)))
         return
-    stderr.print(f"{file.name}: {result.rows:,} rows, {result.added:,} added, {result.updated:,} updated")
+    refused = result.refused
+    stdout.print(f"{file.name}: {result.rows:,} rows, {result.added:,} added, {result.updated:,} updated", markup=False)
     if kind == "contacts":
-        stderr.print(f"{result.mailable:,} of them can be mailed, {result.trackable:,} can be followed (opens, clicks)")
+        stdout.print(f"{result.mailable:,} of them can be mailed, {result.trackable:,} can be followed (opens, clicks)")
     if refused:
-        stderr.print(f"[yellow]{len(refused):,} rows were refused:[/yellow]")
+        stdout.print(f"[yellow]{len(refused):,} {'row was' if len(refused) == 1 else 'rows were'} refused:[/yellow]")
     for one in refused[:_REFUSED_SHOWN]:
-        stderr.print(f"  line {one['line']}: {one['why']}", markup=False)
+        stdout.print(f"  line {one.line}: {one.why}", markup=False)
     if len(refused) > _REFUSED_SHOWN:
-        stderr.print(f"  ... and {len(refused) - _REFUSED_SHOWN:,} more; --format json lists all")
+        stdout.print(f"  ... and {len(refused) - _REFUSED_SHOWN:,} more; --format json lists all")

@@ -1,5 +1,6 @@
 """How does a command get its workspace and its moment?"""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ import typer
 
 from engine import pipeline
 from engine.clock import clock_set_to, parse_moment
-from engine.errors import Refused
+from engine.errors import Refused, Usage
 from engine.pipeline import Mailer
 
 
@@ -35,11 +36,22 @@ def moment(mailer: Mailer, at: str | None) -> datetime:
     return parse_moment(at, mailer.zone) if at else mailer.clock()
 
 
-def agreed(question: str, yes: bool, terminal: bool) -> None:
+def folder_to_write(option: str, folder: Path | None) -> None:
+    """Usage where a file stands in the place of the folder that an option names."""
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise Usage(f"{option} {folder} is a file; name a folder")
+
+
+def can_be_asked() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def agreed(question: str, yes: bool) -> None:
     """Ask before something that can't be taken back; Refused where nobody can answer and nobody said --yes."""
     if yes:
         return
-    if not terminal:
+    if not can_be_asked():
         raise Refused(f"{question} Nobody can be asked here: repeat with --yes.")
     if not typer.confirm(question, err=True):
         raise Refused("nothing was done")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -28,7 +29,10 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[
-    Format | None, typer.Option("--format", help="table (default on a terminal), json, or jsonl (a line a row).")
+    Format | None,
+    typer.Option(
+        "--format", case_sensitive=False, help="table (default on a terminal), json, or jsonl (a line a row)."
+    ),
 ]
 AtOption = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="Act as of this moment (ISO 8601); default: now.")
@@ -39,6 +43,11 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Don't ask; needed where 
 def chosen(asked: Format | None) -> Format:
     """The asked format, or a table on a terminal and JSON in a pipe."""
     return asked or (Format.TABLE if sys.stdout.isatty() else Format.JSON)
+
+
+def say(sentence: str) -> None:
+    """One line of news on stderr, never wrapped: somebody may look for it in a log."""
+    stderr.print(sentence, markup=False, soft_wrap=True)
 
 
 def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], asked: Format | None) -> None:
@@ -144,7 +153,7 @@ def _cell(value: Any) -> str:
         return f"{value:,.2f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_cell(one)}" for key, one in value.items()) or "-"
-    return str(value).replace("[", r"\[")
+    return escape(str(value))
 
 
 def _is_figure(text: str) -> bool:

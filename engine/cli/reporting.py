@@ -10,7 +10,7 @@ from engine import locale, pipeline
 from engine.analysis import Comparison, Results, to_json
 from engine.cli.app import app
 from engine.cli.opening import moment, workspace
-from engine.cli.printing import AtOption, FormatOption, a_table, show_one, show_rows, stderr, stdout
+from engine.cli.printing import AtOption, FormatOption, a_table, say, show_one, show_rows, stderr, stdout
 from engine.clock import parse_moment
 from engine.errors import Usage
 from engine.model import Arm
@@ -37,10 +37,12 @@ def report(
         if campaign is None:
             _overview(mailer, since, form)
             return
+        if html and not html.absolute().parent.is_dir():
+            raise Usage(f"the folder of {html} does not exist; make it first, or choose another")
         found = pipeline.report(mailer, campaign, occurrence, moment(mailer, at))
         if html:
             html.write_text(pipeline.report_html(mailer, found), encoding="utf-8")
-            stderr.print(f"written: {html}", markup=False)
+            say(f"written: {html}")
         show_one(to_json(found), form, lambda: print_report(found))
 
 

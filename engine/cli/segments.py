@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from engine import pipeline
 from engine.cli.app import app
@@ -36,7 +37,7 @@ def list_segments(context: typer.Context, at: AtOption = None, form: FormatOptio
 @segments.command()
 def count(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="A segment's name.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="SEGMENT", help="A segment's name.")] = None,
     where: WhereOption = None,
     at: AtOption = None,
     form: FormatOption = None,
@@ -51,7 +52,7 @@ def count(
 @segments.command()
 def show(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="A segment's name.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="SEGMENT", help="A segment's name.")] = None,
     where: WhereOption = None,
     at: AtOption = None,
     form: FormatOption = None,
@@ -66,12 +67,14 @@ def show(
 @segments.command()
 def why(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A segment's name.")],
-    email: Annotated[str, typer.Argument(help="The contact's address.")],
+    name: Annotated[str, typer.Argument(metavar="SEGMENT", help="A segment's name.")],
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The contact's address.")],
     at: AtOption = None,
     form: FormatOption = None,
 ) -> None:
     """Each condition of a segment with this contact's value: why she is in, or what keeps her out."""
+    if "@" in name and "@" not in email:
+        raise Usage(f"the segment comes first: mailer segment why {email} {name}")
     with workspace(context, at) as mailer:
         steps = pipeline.why_in_segment(mailer, name, email, moment(mailer, at))
     data: dict[str, Any] = {
@@ -85,16 +88,12 @@ def why(
         for step in steps:
             mark = "[green]✓[/green]" if step.holds else "[red]✗[/red]"
             indent = "  " * step.depth
-            value = f"   [dim]{_escaped(step.value)}[/dim]" if step.value else ""
-            stdout.print(f"{indent}{mark} {_escaped(step.text)}{value}")
+            value = f"   [dim]{escape(step.value)}[/dim]" if step.value else ""
+            stdout.print(f"{indent}{mark} {escape(step.text)}{value}", soft_wrap=True)
 
     show_one(data, form, told)
 
 
-def _escaped(value: object) -> str:
-    return str(value).replace("[", r"\[")
-
-
 def _one_of(name: str | None, where: str | None) -> None:
     if (name is None) == (where is None):
-        raise Usage("give a segment's name, or a rule with --where, not both")
+        raise Usage("give either a segment's name or a rule with --where")

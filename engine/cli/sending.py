@@ -1,6 +1,6 @@
-"""`mailer plan`, `send`, `resume`, `why`: from a frozen plan to mails on their way, and the reason for each."""
+"""`mailer send`, `resume`, `why`: from a frozen plan to mails on their way, and the reason for each."""
 
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,53 +8,30 @@ import typer
 
 from engine import pipeline
 from engine.cli.app import app
-from engine.cli.opening import agreed, moment, workspace
+from engine.cli.opening import agreed, can_be_asked, folder_to_write, moment, workspace
+from engine.cli.planning import OccurrenceOption, dry_run_all, dry_run_one, print_plan
 from engine.cli.printing import (
     AtOption,
+    Format,
     FormatOption,
     YesOption,
     chosen,
-    findings_json,
     progress_of,
-    show_findings,
+    say,
     show_one,
-    show_rows,
     stderr,
     stdout,
 )
-from engine.errors import Findings, Unfinished, Usage
-from engine.model import Severity
+from engine.errors import Unfinished, Usage
 
-CampaignArgument = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="A file of campaigns/, without .toml.")]
-OccurrenceOption = Annotated[
-    str, typer.Option("--occurrence", metavar="NAME", help="A name for sending the same campaign once more.")
-]
-_ENTRY_COLUMNS = ("email", "variant", "state", "reason", "send_at")
-
-
-@app.command()
-def plan(
-    context: typer.Context,
-    words: Annotated[list[str], typer.Argument(metavar="CAMPAIGN | show ID", help="Plan it, or show a plan.")],
-    occurrence: OccurrenceOption = "once",
-    at: AtOption = None,
-    form: FormatOption = None,
-) -> None:
-    """Freeze a draft plan: who gets which variant when, who is held out, who is left out and why. Sends nothing.
-
-    `mailer plan show ID` lists everybody in a plan.
-    """
-    with workspace(context, at) as mailer:
-        if words[0] == "show":
-            if len(words) != 2 or not words[1].isdecimal():
-                raise Usage("`mailer plan show ID` wants a plan's number")
-            show_rows(pipeline.plan_rows(mailer, int(words[1])), _ENTRY_COLUMNS, form)
-            return
-        if len(words) != 1:
-            raise Usage("`mailer plan` wants one campaign")
-        with progress_of("planning") as progress:
-            made = pipeline.make_plan(mailer, words[0], moment(mailer, at), occurrence, progress)
-    show_one(plan_json(made), form, lambda: print_plan(made))
+# What each option of `send` needs beside it, and what it can't stand beside.
+_NEEDS = {"--as": "--test", "--variant": "--test", "--out": "--dry-run", "--strict": "--dry-run", "--all": "--dry-run"}
+_APART = (
+    *(("--test", other) for other in ("--dry-run", "--all", "--plan", "--occurrence", "--wait")),
+    *(("--all", other) for other in ("--plan", "--occurrence")),
+    ("--dry-run", "--wait"),
+    ("--plan", "--occurrence"),
+)
 
 
 @app.command()
@@ -86,24 +63,36 @@ def send(
     `--dry-run` runs the same code for every recipient up to the wire and writes samples as .eml. A later
     `send --plan ID` sends exactly what it showed, and refuses (exit 4) when the audience or a template changed since.
     """
-    names = _names(context, campaign, everything, dry_run, at)
+    _refuse_contradictions(
+        {"--test": test is not None, "--dry-run": dry_run, "--all": everything, "--wait": wait}
+        | {"--plan": plan_id is not None, "--occurrence": occurrence != "once", "--as": as_email is not None}
+        | {"--variant": variant is not None, "--out": out is not None, "--strict": strict}
+    )
+    folder_to_write("--out", out)
+    if everything:
+        if campaign:
+            raise Usage("--all checks every campaign; leave the name out, or leave --all out")
+        dry_run_all(context, out, strict, at, form)
+        return
+    if campaign is None:
+        raise Usage("which campaign? give the name of a file of campaigns/, or --all --dry-run")
     with workspace(context, at) as mailer:
         if test is not None:
             with stderr.status("sending"):
-                reply = pipeline.send_test(mailer, names[0], test, as_email, variant, moment(mailer, at))
-            stderr.print(f"sent one copy to {test}: {reply}", markup=False)
+                reply = pipeline.send_test(mailer, campaign, test, as_email, variant, moment(mailer, at))
+            say(f"sent one copy to {test}: {reply}")
             return
         if dry_run:
-            _dry_run(mailer, names, plan_id, occurrence, out, strict, moment(mailer, at), form)
+            dry_run_one(mailer, campaign, plan_id, occurrence, out, moment(mailer, at), strict, form)
             return
         with progress_of("sending") as progress:
             result = pipeline.send(
                 mailer,
-                names[0],
+                campaign,
                 plan_id,
                 occurrence,
                 moment(mailer, at),
-                lambda made: agreed(_question(made), yes, sys.stdin.isatty()),
+                lambda made: agreed(_question(made), yes),
                 progress,
                 wait=wait,
             )
@@ -134,105 +123,40 @@ def resume(
 @app.command()
 def why(
     context: typer.Context,
-    email: Annotated[str, typer.Argument(help="The contact's address.")],
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The contact's address.")],
     campaign: Annotated[str | None, typer.Argument(metavar="[CAMPAIGN]", help="Default: everything of hers.")] = None,
     at: AtOption = None,
     form: FormatOption = None,
 ) -> None:
     """The full chain for one person: rule values, consent, caps, draws, variant, attempts, what came back."""
+    if campaign is not None and "@" in campaign and "@" not in email:
+        raise Usage(f"the address comes first: mailer why {campaign} {email}")
     with workspace(context, at) as mailer:
         answer = pipeline.why(mailer, email, campaign, moment(mailer, at))
 
     def told() -> None:
         stdout.print(answer["answer"], markup=False, style="bold")
         for step in answer["steps"]:
-            stdout.print(f"  {step['what']}: {step['value']}", markup=False)
+            stdout.print(f"  {step['what']}: {step['value']}", markup=False, soft_wrap=True)
 
     show_one(answer, form, told)
 
 
-def plan_json(made: "pipeline.Planned") -> dict[str, Any]:
-    """A plan's stable JSON."""
-    return {
-        "plan": made.plan_id,
-        "campaign": made.campaign,
-        "occurrence": made.occurrence,
-        **made.summary,
-        "hash": made.hash,
-    }
-
-
-def print_plan(made: "pipeline.Planned") -> None:
-    """A plan in words."""
-    said = made.summary
-    stdout.print(f"[bold]Plan {made.plan_id}[/bold] of {made.campaign}: {said['audience']:,} people in the audience")
-    for name, number in said["variants"].items():
-        stdout.print(f"  {number:>9,}  get {name}", markup=False)
-    stdout.print(f"  {said['holdout']:>9,}  are held out, by lot, to measure against")
-    for reason, number in said["skipped"].items():
-        stdout.print(f"  {number:>9,}  left out: {reason}", markup=False)
-    shows = said.get("detectable_relative") or {}
-    if shows.get("baseline"):
-        stdout.print(f"  of such people {shows['baseline']:.1%} reach the goal unasked, so this audience can show")
-    for key, words in (("against_holdout", "against the holdout"), ("between_variants", "between variants")):
-        if shows.get(key):
-            stdout.print(f"    a rise of {shows[key]:.0%} or more {words}; less will drown in chance")
-
-
-def _names(context: typer.Context, campaign: str | None, everything: bool, dry_run: bool, at: str | None) -> list[str]:
-    if everything:
-        if not dry_run or campaign:
-            raise Usage("--all goes with --dry-run, and without a campaign's name")
-        with workspace(context, at) as mailer:
-            return pipeline.campaign_names(mailer)
-    if campaign is None:
-        raise Usage("which campaign? give the name of a file of campaigns/, or --all --dry-run")
-    return [campaign]
-
-
-def _dry_run(
-    mailer: "pipeline.Mailer",
-    names: list[str],
-    plan_id: int | None,
-    occurrence: str,
-    out: Path | None,
-    strict: bool,
-    at: Any,
-    form: Any,
-) -> None:
-    worst = False
-    for name in names:
-        with progress_of(f"dry run of {name}") as progress:
-            if plan_id is None:
-                run = pipeline.dry_run(mailer, name, at, occurrence, out, progress)
-            else:
-                run = pipeline.dry_run_of(mailer, pipeline.planned(mailer, plan_id), at, out, progress)
-        data = plan_json(run.planned) | {
-            "findings": findings_json(run.findings),
-            "samples": [str(s) for s in run.samples],
-        }
-        show_one(data, form, lambda run=run: _print_dry_run(run))  # type: ignore[misc]
-        worst |= any(f.severity is Severity.ERROR or (strict and f.severity is Severity.WARNING) for f in run.findings)
-    if worst:
-        raise Findings("the dry run found faults; nothing was sent")
-
-
-def _print_dry_run(run: "pipeline.DryRun") -> None:
-    print_plan(run.planned)
-    show_findings(run.findings)
-    if not run.findings:
-        stdout.print("[green]no findings[/green]")
-    if run.samples:
-        stdout.print(f"samples: {run.samples[0].parent}/*.eml", markup=False)
-    stdout.print(
-        f"nothing was sent; `mailer send {run.planned.campaign} --plan {run.planned.plan_id}` sends exactly this"
-    )
+def _refuse_contradictions(given: Mapping[str, bool]) -> None:
+    """An option that would be ignored is refused: `--as` without `--test` isn't meant to mail everybody."""
+    for option, needed in _NEEDS.items():
+        if given[option] and not given[needed]:
+            raise Usage(f"{option} goes with {needed} only; nothing was sent")
+    for one, other in _APART:
+        if given[one] and given[other]:
+            raise Usage(f"{one} and {other} don't go together; nothing was sent")
 
 
 def _question(made: "pipeline.Planned") -> str:
-    if sys.stdin.isatty():
+    if can_be_asked():
         print_plan(made)
-    return f"Send {made.summary['messages']:,} messages of {made.campaign}?"
+    number = made.summary["messages"]
+    return f"Send {number:,} {'message' if number == 1 else 'messages'} of {made.campaign}?"
 
 
 def _show_sent(result: "pipeline.Sent", form: Any) -> None:
@@ -241,14 +165,13 @@ def _show_sent(result: "pipeline.Sent", form: Any) -> None:
             if number or name == "sent":
                 stdout.print(f"  {number:>9,}  {name}")
         for line in result.notes:
-            stdout.print(line, markup=False)
+            stdout.print(line, markup=False, soft_wrap=True)
 
     show_one({"plan": result.plan_id, **result.counts}, form, told)
-    if chosen(form) != "table":
+    if chosen(form) is not Format.TABLE:
         for line in result.notes:
-            stderr.print(line, markup=False)
+            say(line)
+    if result.cut_off:
+        raise Unfinished("the send was cut off; `mailer resume` goes on, and nobody gets two")
     if result.counts["deferred"] or result.counts["uncertain"]:
         raise Unfinished("some messages are deferred or uncertain; `mailer resume` goes on, `mailer report` lists them")
-
-
-__all__ = ["CampaignArgument", "plan_json", "print_plan", "show_rows"]

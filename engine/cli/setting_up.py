@@ -8,7 +8,7 @@ import typer
 from engine import pipeline
 from engine.cli.app import app
 from engine.cli.opening import folder_of
-from engine.cli.printing import stderr, stdout
+from engine.cli.printing import say, stdout
 
 db = typer.Typer(no_args_is_help=True, help="The database: migrations and copies.")
 app.add_typer(db, name="db")
@@ -24,7 +24,7 @@ def init(
     """Make a new workspace: a commented config.toml, example segments and campaigns, templates, a fresh secret."""
     where = folder or folder_of(context)
     written = pipeline.init(where)
-    stderr.print(f"{len(written)} files written to {where.resolve()}")
+    say(f"{len(written)} files written to {where.resolve()}")
     stdout.print(
         "Next: set your shop's name, address and sender in config.toml, then\n"
         "  mailer import contacts people.csv\n"
@@ -38,11 +38,13 @@ def init(
 def upgrade(context: typer.Context) -> None:
     """Create the database where it is missing, and bring its tables up to this version."""
     pipeline.upgrade_database(folder_of(context))
-    stderr.print("the database is up to date")
+    say("the database is up to date")
 
 
 @db.command()
-def backup(context: typer.Context, file: Annotated[Path, typer.Argument(help="The copy to write.")]) -> None:
+def backup(
+    context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy to write.")]
+) -> None:
     """Write a consistent copy of the SQLite database, also while it is in use."""
     pipeline.backup(folder_of(context), file)
-    stderr.print(f"copied to {file}")
+    say(f"copied to {file}")

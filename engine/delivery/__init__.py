@@ -5,7 +5,7 @@ Entry points: `open_transport` for a way out (SMTP, or a folder); `Journal` besi
 replies, and nothing of contacts, campaigns or the database.
 """
 
-from engine.delivery.journal import Journal, read_journal, trusted_journal
+from engine.delivery.journal import Journal, forget_older, read_journal, trusted_journal
 from engine.delivery.owner import is_dead, owner_name
 from engine.delivery.transport import BeforeDot, Transport, open_transport
 from engine.model import JournalProof
@@ -15,6 +15,7 @@ __all__ = [
     "Journal",
     "JournalProof",
     "Transport",
+    "forget_older",
     "is_dead",
     "open_transport",
     "owner_name",

@@ -86,6 +86,14 @@ class Journal:
         )
 
 
+def forget_older(folder: Path, batch_id: int, fence: int) -> None:
+    """Delete the journals of earlier claims of this batch: what they prove was recorded when it was taken over."""
+    for path in folder.glob(f"{batch_id}.*.journal"):
+        number = path.name.split(".")[1]
+        if number.isdecimal() and int(number) < fence:
+            path.unlink(missing_ok=True)
+
+
 def trusted_journal(folder: Path, batch_id: int, fence: int, owner: str) -> JournalProof | None:
     """What the journal proves if its owner is provably dead; None otherwise, for a living owner may write on."""
     return read_journal(folder, batch_id, fence) if is_dead(owner) else None

@@ -1,11 +1,10 @@
 """How does a connection become ready for mail? Greeting, EHLO, STARTTLS, AUTH.
 
-What a person must mend (no TLS, wrong certificate, login refused) is a TransportUnavailable at once; what may pass
+What a person must mend (no TLS, wrong certificate, login refused) is a TransportRefused at once; what may pass
 by itself (no route, 421, closed) is an OSError, and the transport decides how often to try.
 """
 
 import base64
-import ipaddress
 import socket
 import ssl
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 
 from engine.config import TransportSettings
 from engine.delivery.wire import Connection, Patience, Reply, Waits
-from engine.errors import TransportUnavailable
+from engine.errors import TransportRefused
 from engine.replies import shortened
 
 _GOODBYE = 2.0  # seconds for the answer to QUIT, which changes nothing
@@ -51,7 +50,7 @@ def open_session(name: str, settings: TransportSettings, waits: Waits, patience:
         connection.drop()
         why = f"the certificate is not valid ({fault.verify_message})"
         cure = 'check host, or tls = "required" encrypts without asking who is there'
-        raise TransportUnavailable(f"{place_of(name, settings)}: {why}; {cure}") from fault
+        raise TransportRefused(f"{place_of(name, settings)}: {why}; {cure}") from fault
     except BaseException:
         connection.drop()
         raise
@@ -66,8 +65,6 @@ class _Opening:
 
     def run(self) -> Session:
         tls = self.settings.tls
-        if tls == "off" and not ipaddress.ip_address(self.connection.there.partition("%")[0]).is_loopback:
-            raise self._unavailable("is not this machine", 'tls = "off" is for this machine only; set tls = "required"')
         if tls == "implicit":
             self.connection.start_tls(_context(verify=True), self.settings.host, self.waits.greeting)
         self._needs(self.connection.reply(self.waits.greeting), "220", "does not take mail")
@@ -124,8 +121,8 @@ class _Opening:
             raise ConnectionError(f"{fault} for now ({said})")
         raise self._unavailable(f"{fault} ({said})", cure)
 
-    def _unavailable(self, fault: str, cure: str) -> TransportUnavailable:
-        return TransportUnavailable(f"{place_of(self.name, self.settings)} {fault}; {cure}")
+    def _unavailable(self, fault: str, cure: str) -> TransportRefused:
+        return TransportRefused(f"{place_of(self.name, self.settings)} {fault}; {cure}")
 
 
 def _context(*, verify: bool) -> ssl.SSLContext:

@@ -97,11 +97,6 @@ class Connection:
         """The address of this end."""
         return str(self._socket.getsockname()[0])
 
-    @property
-    def there(self) -> str:
-        """The address of the other end."""
-        return str(self._socket.getpeername()[0])
-
     def start_tls(self, context: ssl.SSLContext, host: str, wait: float) -> None:
         """Encrypt from here on; whatever came in plain text before is a fault (CVE-2011-0411)."""
         if self._buffer:

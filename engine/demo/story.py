@@ -193,8 +193,9 @@ def _tracking(mailer: Mailer, port: int) -> Iterator[Callable[[datetime], None]]
     """The real tracking server on this machine; gives the hand that moves its clock."""
     now = [THE_MORNING]
     app = web.tracking_app(mailer, lambda: now[0])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
-    thread = threading.Thread(target=server.run, daemon=True)
+    server = uvicorn.Server(web.server_config(app))
+    listening = socket.create_server(("127.0.0.1", port))
+    thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
@@ -205,6 +206,7 @@ def _tracking(mailer: Mailer, port: int) -> Iterator[Callable[[datetime], None]]
     finally:
         server.should_exit = True
         thread.join()
+        listening.close()
 
 
 def _free_port(wanted: int) -> int:

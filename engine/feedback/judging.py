@@ -5,6 +5,7 @@ fetches on behalf of a reader (Gmail, Yahoo) is a person, a prefetch or a link s
 Never suppress on a verdict.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ _SCANNERS = tuple(
 # Gmail fetches images of mail it believes will be read, with this frozen agent.
 _GMAIL_PREFETCH = "Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0"
 
-_TOO_FAST = timedelta(seconds=2)
+TOO_FAST = timedelta(seconds=2)
 _BURST = timedelta(seconds=2)
 _BURST_LINKS = 3
 _MACHINE_FROM = 0.6
@@ -57,7 +58,7 @@ def _signals(hit: Hit, sent_at: datetime | None, burst: bool) -> list[tuple[floa
         (0.6, "prefetched by Apple Mail", hit.kind is HitKind.OPEN and hit.agent in ("", "Mozilla/5.0")),
         (0.6, "no user agent", hit.kind is HitKind.CLICK and not hit.agent),
         (1.0, f"{_BURST_LINKS} links or more within 2 s", burst),
-        (0.6, "less than 2 s after sending", sent_at is not None and hit.at - sent_at < _TOO_FAST),
+        (0.6, "less than 2 s after sending", sent_at is not None and hit.at - sent_at < TOO_FAST),
         (0.3, "no Accept-Language", not hit.accept_language),
     ]
     return [(weight, why) for weight, why, holds in found if holds]
@@ -65,9 +66,23 @@ def _signals(hit: Hit, sent_at: datetime | None, burst: bool) -> list[tuple[floa
 
 def _in_a_burst(hits: Sequence[Hit]) -> list[bool]:
     """Whether a click came together with clicks on other places of the same mail, faster than a person reads."""
-    clicks = [hit for hit in hits if hit.kind is HitKind.CLICK]
-    return [
-        hit.kind is HitKind.CLICK
-        and len({(c.site, c.occurrence) for c in clicks if abs(c.at - hit.at) <= _BURST}) >= _BURST_LINKS
-        for hit in hits
-    ]
+    order = sorted((n for n, hit in enumerate(hits) if hit.kind is HitKind.CLICK), key=lambda n: hits[n].at)
+    together: Counter[tuple[int, int]] = Counter()
+    found, first, after = [False] * len(hits), 0, 0
+    # A window slides over the clicks: a link that a machine hammers may have many thousands.
+    for n in order:
+        while after < len(order) and hits[order[after]].at - hits[n].at <= _BURST:
+            together[_place(hits[order[after]])] += 1
+            after += 1
+        while hits[n].at - hits[order[first]].at > _BURST:
+            left = _place(hits[order[first]])
+            together[left] -= 1
+            if not together[left]:
+                del together[left]
+            first += 1
+        found[n] = len(together) >= _BURST_LINKS
+    return found
+
+
+def _place(hit: Hit) -> tuple[int, int]:
+    return hit.site, hit.occurrence

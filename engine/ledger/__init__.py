@@ -8,7 +8,7 @@ A message is claimed, and that is committed, before it is handed over. Must not 
 """
 
 from engine.ledger.advancing import advance, finish, hand_back, heartbeat
-from engine.ledger.campaigns import Standing, set_state, state_of, states
+from engine.ledger.campaigns import PAUSED_BY_HAND, Standing, set_state, state_of, states
 from engine.ledger.claiming import LEASE_SECONDS, WINDOW, Claim, Item, claim, windows
 from engine.ledger.events import (
     Added,
@@ -21,6 +21,7 @@ from engine.ledger.events import (
 )
 from engine.ledger.freezing import PlanHeader, freeze, save_digests, save_templates, template
 from engine.ledger.history import Attempt, Chapter, PlannedMessage, Response, history
+from engine.ledger.hits import HitMessage, hit_messages, judged_too_soon
 from engine.ledger.outcomes import UncertainPolicy, resolve_uncertain, retry_deferred, settle, skip
 from engine.ledger.plans import (
     FrozenEntry,
@@ -33,7 +34,7 @@ from engine.ledger.plans import (
     plans_of,
     purge_drafts,
 )
-from engine.ledger.processes import beat, leave, living
+from engine.ledger.processes import Process, beat, leave, living, processes
 from engine.ledger.reading import (
     Assignment,
     Counts,
@@ -44,11 +45,13 @@ from engine.ledger.reading import (
     due,
     message_by_delivery,
     next_due,
+    unsettled,
 )
 from engine.ledger.releasing import finish_releases, release
 
 __all__ = [
     "LEASE_SECONDS",
+    "PAUSED_BY_HAND",
     "WINDOW",
     "Added",
     "Assignment",
@@ -58,12 +61,14 @@ __all__ = [
     "Counts",
     "Due",
     "FrozenEntry",
+    "HitMessage",
     "Item",
     "KnownHit",
     "MessageFacts",
     "Plan",
     "PlanHeader",
     "PlannedMessage",
+    "Process",
     "Response",
     "Standing",
     "UncertainPolicy",
@@ -86,14 +91,17 @@ __all__ = [
     "hand_back",
     "heartbeat",
     "history",
+    "hit_messages",
     "hits_of",
     "judge_again",
+    "judged_too_soon",
     "leave",
     "living",
     "message_by_delivery",
     "next_due",
     "plan_of",
     "plans_of",
+    "processes",
     "purge_drafts",
     "release",
     "resolve_uncertain",
@@ -106,5 +114,6 @@ __all__ = [
     "state_of",
     "states",
     "template",
+    "unsettled",
     "windows",
 ]

@@ -10,6 +10,7 @@ from engine.model import CampaignState
 from engine.store import Store
 from engine.store.tables import campaign
 
+PAUSED_BY_HAND = "paused by hand"  # how the reason begins; any other pause is the engine's own
 _OVER = (CampaignState.ENDED, CampaignState.CANCELLED)
 
 

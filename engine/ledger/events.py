@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.ledger.freezing import CHUNK
+from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.ledger.recording import clean
 from engine.ledger.rows import Row
 from engine.model import Hit, HitKind, Verdict
@@ -53,7 +53,7 @@ def add_hits(store: Store, hits: Sequence[Spooled]) -> Added:
         ]
         unknown += len(some) - len(rows)
         if rows:
-            with store.write() as db:
+            with write_in_turn(store) as db:
                 added += len(db.execute(statement, rows).all())
     return Added(added=added, repeated=len(hits) - added - unknown, unknown=unknown)
 
@@ -82,7 +82,7 @@ def judge_again(store: Store, verdicts: Mapping[int, tuple[Verdict, str]]) -> No
         .values(verdict=sa.bindparam("said"), verdict_why=sa.bindparam("because"))
     )
     for some in chunks(list(verdicts.items()), CHUNK):
-        with store.write() as db:
+        with write_in_turn(store) as db:
             db.execute(statement, [{"key": key, "said": said, "because": why} for key, (said, why) in some])
 
 

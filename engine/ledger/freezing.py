@@ -12,14 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine.ledger.chunking import CHUNK, Progress, quiet, write_in_turn
 from engine.model import EntryState, PlanEntry, PlanState
 from engine.store import Store, chunks, to_micros
 from engine.store.tables import plan, plan_entry, template_version
 
-Progress = Callable[[int, int | None], None]
 Summary = dict[str, Any]
-
-CHUNK = 500  # rows a write transaction: some 10 ms, so that an unsubscribe never waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +55,6 @@ class _Counts:
         }
 
 
-def quiet(_done: int, _total: int | None) -> None:
-    """Progress that nobody looks at."""
-
-
 def freeze(
     store: Store,
     header: PlanHeader,
@@ -83,7 +77,7 @@ def freeze(
             counts.add(entry)
             rows.append(_entry_row(plan_id, n, entry, context))
             n += 1
-        with store.write() as db:
+        with write_in_turn(store) as db:
             db.execute(sa.insert(plan_entry), rows)
         progress(n, None)
     summary = summarise(counts.summary())
@@ -118,7 +112,7 @@ def save_digests(store: Store, plan_id: int, digests: Mapping[int, str]) -> None
         .values(digest=sa.bindparam("shown"))
     )
     for some in chunks(list(digests.items()), CHUNK):
-        with store.write() as db:
+        with write_in_turn(store) as db:
             db.execute(statement, [{"number": n, "shown": digest} for n, digest in some])
 
 

@@ -4,14 +4,14 @@ Attempt n+1 exists only after attempt n certainly did not deliver, or where some
 words; a message that any attempt delivered is never tried again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
 
+from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.ledger.claiming import Item
-from engine.ledger.freezing import CHUNK
 from engine.ledger.recording import add_batch, told
 from engine.ledger.rows import Query, Row
 from engine.model import MessageState, Outcome, PlanState, SkipReason
@@ -54,12 +54,24 @@ def settle(store: Store, what: Item | int, outcome: Outcome, at: datetime) -> bo
 
 
 def retry_deferred(
-    store: Store, plan_id: int, at: datetime, *, limit: int = ATTEMPTS, older_than: timedelta = timedelta(0)
+    store: Store,
+    plan_id: int,
+    at: datetime,
+    *,
+    limit: int = ATTEMPTS,
+    older_than: timedelta = timedelta(0),
+    waits: Sequence[timedelta] = (),
 ) -> int:
     """Offer deferred messages again, as attempt n+1 in new batches; gives their number.
 
-    Only those whose last attempt is at least `older_than` old. Who had `limit` attempts is refused as expired.
+    Only those whose last attempt is at least `older_than` old; `waits` says it for each attempt, the last of them
+    for all later ones. Who had `limit` attempts is refused as expired.
     """
+    wanted = _ended(plan_id, MessageState.DEFERRED, at - older_than)
+    if waits:
+        patient = [(attempt.c.n == n) & (attempt.c.at <= at - wait) for n, wait in enumerate(waits, 1)]
+        late = (attempt.c.n > len(waits)) & (attempt.c.at <= at - waits[-1])
+        wanted = wanted.where(sa.or_(*patient, late))
 
     def again(db: sa.Connection, rows: list[Row]) -> int:
         used_up = [row.id for row in rows if row.n >= limit]
@@ -68,7 +80,8 @@ def retry_deferred(
             db.execute(sa.update(message).where(message.c.id.in_(used_up)).values(expired))
         return _offer_again(db, plan_id, at, [row for row in rows if row.n < limit])
 
-    return _in_chunks(store, _ended(plan_id, MessageState.DEFERRED, at - older_than), again)
+    _own_up(store, plan_id)
+    return _in_chunks(store, wanted, again)
 
 
 def resolve_uncertain(
@@ -80,12 +93,13 @@ def resolve_uncertain(
     (so that they count for caps); they can still be settled, or resent by a later decision. `ask` changes nothing.
     """
     chosen = UncertainPolicy(policy)
+    if chosen is UncertainPolicy.ASK:
+        return 0
+    _own_up(store, plan_id)
     wanted = _ended(plan_id, MessageState.UNCERTAIN, at - older_than)
     if chosen is UncertainPolicy.RESEND:
         return _in_chunks(store, wanted, lambda db, rows: _offer_again(db, plan_id, at, rows))
-    if chosen is UncertainPolicy.ASSUME_SENT:
-        return _in_chunks(store, wanted.where(message.c.reason != ASSUMED), _assume)
-    return 0
+    return _in_chunks(store, wanted.where(message.c.reason != ASSUMED), _assume)
 
 
 def _settle_attempt(
@@ -145,11 +159,33 @@ def _ended(plan_id: int, state: MessageState, before: datetime) -> Query:
     )
 
 
+def _own_up(store: Store, plan_id: int) -> None:
+    """A message whose last attempt was put off or lost, while an earlier one was delivered after all, is sent."""
+    unsettled = (MessageState.DEFERRED, MessageState.UNCERTAIN)
+    delivered = (
+        sa.select(message.c.id, sa.func.min(attempt.c.at).label("at"))
+        .join(attempt, attempt.c.message_id == message.c.id)
+        .where(
+            message.c.plan_id == plan_id,
+            message.c.state.in_(unsettled),
+            attempt.c.state == MessageState.SENT,
+        )
+        .group_by(message.c.id)
+    )
+    with store.read() as db:  # hardly ever finds one: a lock is taken only then
+        rows = db.execute(delivered).all()
+    for row in rows:
+        sent = {"state": MessageState.SENT, "reason": "", "sent_at": row.at}
+        still = (message.c.id == row.id, message.c.state.in_(unsettled))
+        with store.write() as db:
+            db.execute(sa.update(message).where(*still).values(sent))
+
+
 def _in_chunks(store: Store, wanted: Query, change: Callable[[sa.Connection, list[Row]], int]) -> int:
     """Change what is wanted until nothing is, a short transaction at a time; a changed row is wanted no more."""
     count = 0
     while True:
-        with store.write() as db:
+        with write_in_turn(store) as db:
             rows = list(db.execute(wanted).all())
             if not rows:
                 return count

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.errors import Refused, UnknownPlan
-from engine.ledger.freezing import CHUNK, unpacked
+from engine.ledger.chunking import CHUNK, write_in_turn
+from engine.ledger.freezing import unpacked
 from engine.ledger.rows import Row
 from engine.model import EntryState, MessageState, PlanEntry, PlanState, SkipReason
 from engine.store import Store
@@ -124,7 +125,7 @@ def drop_contexts(store: Store, plan_id: int) -> None:
     )
     drop = sa.update(plan_entry).where(plan_entry.c.plan_id == plan_id, plan_entry.c.n.in_(some)).values(context=None)
     while True:
-        with store.write() as db:
+        with write_in_turn(store) as db:
             if not db.execute(drop).rowcount:
                 return
 
@@ -156,7 +157,7 @@ def _skip_waiting(store: Store, plan_id: int) -> int:
     drop = sa.update(message).where(message.c.id.in_(some), waiting)
     count = 0
     while True:
-        with store.write() as db:
+        with write_in_turn(store) as db:
             dropped = db.execute(drop.values(state=MessageState.SKIPPED, reason=SkipReason.CANCELLED)).rowcount
         if not dropped:
             return count
@@ -170,7 +171,7 @@ def _purge(store: Store, plan_id: int) -> bool:
     some = sa.select(plan_entry.c.n).where(plan_entry.c.plan_id == plan_id).limit(CHUNK)
     entries = sa.delete(plan_entry).where(plan_entry.c.plan_id == plan_id, plan_entry.c.n.in_(some))
     while True:
-        with store.write() as db:
+        with write_in_turn(store) as db:
             # In this order: a release takes the same lock before it writes its first row.
             if db.scalar(still_draft) is None or db.scalar(in_release) is not None:
                 return False

@@ -1,4 +1,8 @@
-"""Which processes of the engine live? They say so themselves; the database's clock decides."""
+"""Which processes of the engine live, and what keeps them from their work? They say so themselves, by the database's
+clock.
+"""
+
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -6,25 +10,41 @@ from engine.store import Store
 from engine.store.tables import process
 
 LIVES_SECONDS = 30.0  # without a beat
+_FORGOTTEN_SECONDS = 86_400.0  # a killed process can't take its row away itself
 
 
-def beat(store: Store, owner: str, kind: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One that was heard of within the last 30 seconds."""
+
+    owner: str
+    kind: str
+    trouble: str
+
+
+def beat(store: Store, owner: str, kind: str, trouble: str = "") -> None:
     """This process lives; say it every few seconds. Kinds: run, worker, web."""
-    seen = {"kind": kind, "seen": store.epoch_now()}
+    seen = {"kind": kind, "seen": store.epoch_now(), "trouble": trouble}
     statement = store.insert(process).values(owner=owner, **seen)
     with store.write() as db:
         db.execute(statement.on_conflict_do_update(index_elements=[process.c.owner], set_=seen))
 
 
 def leave(store: Store, owner: str) -> None:
-    """This process ends in order."""
+    """This process ends in order; whoever has been silent for a day goes with it."""
+    silent = process.c.seen < store.epoch_now() - _FORGOTTEN_SECONDS
     with store.write() as db:
-        db.execute(sa.delete(process).where(process.c.owner == owner))
+        db.execute(sa.delete(process).where((process.c.owner == owner) | silent))
 
 
 def living(store: Store, kind: str) -> list[str]:
     """The owners of this kind that were heard of within the last 30 seconds."""
-    since = store.epoch_now() - LIVES_SECONDS
-    wanted = sa.select(process.c.owner).where(process.c.kind == kind, process.c.seen >= since)
+    return [one.owner for one in processes(store) if one.kind == kind]
+
+
+def processes(store: Store) -> list[Process]:
+    """All that were heard of within the last 30 seconds."""
+    wanted = sa.select(process.c.owner, process.c.kind, process.c.trouble).order_by(process.c.owner)
     with store.read() as db:
-        return list(db.scalars(wanted.order_by(process.c.owner)))
+        rows = db.execute(wanted.where(process.c.seen >= store.epoch_now() - LIVES_SECONDS)).all()
+    return [Process(**row._mapping) for row in rows]

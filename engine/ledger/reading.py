@@ -7,9 +7,11 @@ from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
+from engine.ledger.chunking import CHUNK
 from engine.ledger.claiming import HELD_BACK
 from engine.ledger.events import BOUNCE
-from engine.ledger.freezing import CHUNK, unpacked
+from engine.ledger.freezing import unpacked
+from engine.ledger.outcomes import ASSUMED
 from engine.ledger.rows import Query
 from engine.model import BatchState, CampaignState, EntryState, HitKind, MessageState, PlanState, Verdict
 from engine.store import Store
@@ -138,6 +140,22 @@ def next_due(store: Store, at: datetime) -> datetime | None:
     with store.read() as db:
         hour: datetime | None = db.scalar(wanted)
     return hour
+
+
+def unsettled(store: Store) -> list[int]:
+    """The released plans of which some message may still go out or become something else; oldest first.
+
+    An uncertain one that is assumed to be sent counts as settled.
+    """
+
+    def some(*wanted: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        return sa.exists().where(message.c.plan_id == plan.c.id, *wanted)
+
+    still_open = message.c.state.in_([MessageState.PLANNED, MessageState.CLAIMED, MessageState.DEFERRED])
+    in_doubt = (message.c.state == MessageState.UNCERTAIN, message.c.reason != ASSUMED)
+    wanted = sa.select(plan.c.id).where(plan.c.state == PlanState.RELEASED, some(still_open) | some(*in_doubt))
+    with store.read() as db:
+        return list(db.scalars(wanted.order_by(plan.c.id)))
 
 
 def assignments(store: Store, campaign: str, occurrence: str | None = None) -> Iterator[Assignment]:

@@ -72,13 +72,13 @@ def record(
             "batch_id": held.batch_id,
             "fence": held.fence,
             "transport": transport,
-            "at": at,
+            "at": one.outcome.at or at,
             **told(one.outcome),
         }
         for one in endings
     ]
     db.execute(_attempts(store), rows)
-    db.execute(_END, [_end(one, at) for one in endings])
+    db.execute(_END, [_end(one, one.outcome.at or at) for one in endings])
 
 
 def told(outcome: Outcome) -> dict[str, str]:

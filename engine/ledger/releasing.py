@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.errors import Refused, UnknownPlan
-from engine.ledger.freezing import CHUNK, Progress, quiet
+from engine.ledger.chunking import CHUNK, Progress, quiet, write_in_turn
 from engine.ledger.recording import add_batch
 from engine.ledger.rows import Row
 from engine.links import Keys
@@ -87,7 +87,7 @@ def _write_all(store: Store, plan_id: int, keys: Keys, chunk: int, progress: Pro
     with closing(_chunks(store, row, chunk)) as parts:
         for send_at, entries in parts:
             rows = [_message_row(row, send_at, entry, keys) for entry in entries]
-            with store.write() as db:
+            with write_in_turn(store) as db:
                 _write(db, store, plan_id, send_at, rows)
             done += len(rows)
             progress(done, total)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
+from engine.message.guards import address
 from engine.message.writing import Site
 
 _FORMAT = 1  # raise it when the sources below mean something else to `rendering`
@@ -82,7 +83,7 @@ def literal_destination(template: CompiledTemplate, site: int) -> str | None:
     if not 0 <= site < len(template.sites):
         return None
     found = template.sites[site]
-    return found.href if found.literal and found.tracked else None
+    return address(found.href) if found.literal and found.tracked else None  # as it stands in the mail
 
 
 def _part(raw: Mapping[str, object]) -> Part:

@@ -11,9 +11,6 @@ from html import escape, unescape
 from itertools import chain, pairwise
 from pathlib import Path
 
-import css_inline
-import mjml
-
 from engine.config import shipped
 from engine.errors import BadTemplate, RenderFailed, UnknownTemplate, nearest
 from engine.message.attributes import garbage_in
@@ -38,6 +35,8 @@ _PIXEL = (
     'style="display:block;border:0;width:1px;height:1px;">{% endif %}'
 )
 _OUTLOOK = re.compile(r"<!--\[if[^\]]*\]>(?!<!-->).*?<!\[endif\]-->", re.DOTALL)
+_TEXT_ELEMENT = re.compile(r"<mj-text\b.*?</mj-text>", re.DOTALL)
+_LINE_BETWEEN = re.compile(r"(?<=>)[ \t]*[\r\n]\s*(?=<)")
 _POSITION = re.compile(r" at position (\d+):(\d+)")
 _ADDRESSES = frozenset(["href", "src", "background-url"])
 
@@ -102,7 +101,10 @@ def template_folder(templates: Path, name: str) -> Path:
         else []
     )
     if name not in known:
-        raise UnknownTemplate(f"there is no template {name!r} in {templates}{nearest(name, known)}")
+        meant = nearest(name, known)
+        raise UnknownTemplate(
+            f"there is no template {name!r} in {templates}{meant} (known: {', '.join(sorted(known)) or 'none'})"
+        )
     return templates / name
 
 
@@ -138,10 +140,24 @@ def _compiled(workshop: Workshop, language: str, source: Source) -> CompiledTemp
     )
 
 
+def _with_spaces(text: str) -> str:
+    """The compiler drops white space between two elements when a line ends in it, and `</a>` runs into the next `<a>`.
+
+    As many spaces instead, so that positions stay what they were.
+    """
+
+    def spaced(found: re.Match[str]) -> str:
+        return " " * len(found[0])
+
+    return _TEXT_ELEMENT.sub(lambda found: _LINE_BETWEEN.sub(spaced, found[0]), text)
+
+
 def to_html(source: Source, draft: Draft) -> str:
     """MJML to HTML; the compiler's byte positions become file:line:column."""
+    import mjml  # late, as the inliner below: no command that compiles nothing should wait for them
+
     try:
-        html = str(mjml.mjml2html(draft.edited.text))
+        html = str(mjml.mjml2html(_with_spaces(draft.edited.text)))
     except ValueError as fault:
         found = _POSITION.search(str(fault))
         place = source.place(draft.edited.origin_of_byte(int(found[1])) if found else 0)
@@ -155,6 +171,8 @@ def inlined(html: str, draft: Draft) -> str:
     """`mj-style inline="inline"` written into the elements; other style sheets stay as they are."""
     if not draft.inline_css.strip():
         return html
+    import css_inline
+
     inliner = css_inline.CSSInliner(
         inline_style_tags=False, keep_style_tags=True, load_remote_stylesheets=False, extra_css=draft.inline_css
     )

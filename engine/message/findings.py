@@ -4,13 +4,12 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-from lxml import html as lxml_html
-
 from engine.message.rendering import Rendered
 from engine.model import Finding, Severity
 
 WARN_BYTES = 100_000
 MOST_BYTES = 102_400  # Gmail cuts a message off at about 102 kB, footer and unsubscribe link with it
+_TOO_LARGE = f"Gmail cuts messages off at {MOST_BYTES:,} bytes, footer and unsubscribe link with it"
 
 _GREETING = re.compile(
     r"^\s*(hi|hello|hey|dear|good (?:morning|day|evening)|hei|moi|hyvä|chào|xin chào|kính gửi|salam|hai|سلام|您好|你好"
@@ -45,32 +44,30 @@ def findings_in(rendered: Rendered) -> list[Finding]:
 
 def _words(where: str, text: str) -> Iterator[Finding]:
     if found := _GREETING.search(text):
-        yield _finding("ML020", Severity.ERROR, where, f"the greeting has no name in it: {found[0].strip()!r}")
+        yield _finding("ML020", Severity.ERROR, where, "the greeting has no name in it", found[0].strip())
     # People may well be called {{7*7}}: what was never a template is only worth a look.
     if found := _BRACES.search(text):
-        yield _finding("ML021", Severity.WARNING, where, f"left-over template signs: {_round(text, found)!r}")
+        yield _finding("ML021", Severity.WARNING, where, "left-over template signs", _round(text, found))
     if found := _LEFT_OVER.search(text):
-        yield _finding("ML022", Severity.WARNING, where, f"{found[0]!r} in the text: {_round(text, found)!r}")
+        yield _finding("ML022", Severity.WARNING, where, f"{found[0]!r} in the text", _round(text, found))
 
 
 def _size(html: str) -> Iterator[Finding]:
     size = len(html.encode())
     if size > MOST_BYTES:
-        yield _finding("ML024", Severity.ERROR, "html", f"{size:,} bytes; Gmail cuts messages off at {MOST_BYTES:,}")
+        yield _finding("ML024", Severity.ERROR, "html", _TOO_LARGE, f"{size:,} bytes")
     elif size > WARN_BYTES:
-        yield _finding("ML024", Severity.WARNING, "html", f"{size:,} bytes; Gmail cuts messages off at {MOST_BYTES:,}")
+        yield _finding("ML024", Severity.WARNING, "html", _TOO_LARGE, f"{size:,} bytes")
 
 
 def _links(html: str) -> Iterator[Finding]:
     for element, attribute, address in _addresses(html):
         if _TEST_HOST.match(address):
-            yield _finding(
-                "ML023", Severity.WARNING, "html", f"{element} {attribute} leads to a test machine: {address[:80]!r}"
-            )
+            said = f"{element} {attribute} leads to a test machine"
+            yield _finding("ML023", Severity.WARNING, "html", said, address[:80])
         elif not _ADDRESS.fullmatch(address):
-            yield _finding(
-                "ML025", Severity.ERROR, "html", f"{element} {attribute} is relative or broken: {address[:80]!r}"
-            )
+            said = f"{element} {attribute} is relative or broken"
+            yield _finding("ML025", Severity.ERROR, "html", said, address[:80])
 
 
 def _parts(rendered: Rendered) -> Iterator[Finding]:
@@ -82,6 +79,8 @@ def _parts(rendered: Rendered) -> Iterator[Finding]:
 
 def _visible(html: str) -> str:
     """What can be read, one line a text."""
+    from lxml import html as lxml_html  # late: no command that makes no mail should wait for it
+
     tree = lxml_html.document_fromstring(html)
     texts = tree.xpath("//body//text()[not(ancestor::style or ancestor::script)]")
     return "\n".join(str(text).strip() for text in texts)
@@ -96,5 +95,6 @@ def _round(text: str, found: re.Match[str]) -> str:
     return " ".join(text[max(0, found.start() - 20) : found.end() + 20].split())
 
 
-def _finding(code: str, severity: Severity, where: str, message: str) -> Finding:
-    return Finding(code=code, severity=severity, where=where, message=message)
+def _finding(code: str, severity: Severity, where: str, message: str, example: str = "") -> Finding:
+    """What is wrong in general is the message, what stands in this mail is the example: so that findings add up."""
+    return Finding(code=code, severity=severity, where=where, message=message, examples=(example,) if example else ())

@@ -1,4 +1,4 @@
-"""What can Jinja do that the run pass of a template may not? Statements, filters, tests and names that it does not have."""
+"""What can Jinja do that the run pass of a template may not? Statements, filters, tests, names it does not have."""
 
 from collections.abc import Iterator, Mapping
 

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Sequence
-
-from lxml import html as lxml_html
+from typing import TYPE_CHECKING
 
 from engine.errors import BadTemplate
 from engine.message.addresses import link
@@ -11,6 +10,9 @@ from engine.message.protecting import Draft, placeholder, placeholders, unused_w
 from engine.message.sources import Edits
 from engine.message.tokens import Kind, Token
 from engine.message.writing import Writer, pieces_of
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
 
 _BLOCKS = frozenset("p div tr table tbody thead tfoot h1 h2 h3 h4 h5 h6 ul ol li blockquote hr center section".split())
 _PARAGRAPHS = frozenset("p h1 h2 h3 h4 h5 h6 ul ol blockquote".split())
@@ -23,6 +25,8 @@ _GAPS = re.compile(r"\n{3,}")
 
 def make_text(compiled: str, tokens: Sequence[Token], draft: Draft, writer: Writer) -> None:
     """Write the text part made from compiled HTML whose tokens are still placeholders."""
+    from lxml import html as lxml_html  # late: no command that compiles nothing should wait for it
+
     walker = _Walker(writer, draft)
     walker.walk(lxml_html.document_fromstring(compiled))
     wanted = [index for index in sorted(draft.content) if not walker.is_head(index, compiled)]
@@ -64,7 +68,7 @@ class _Walker:
         self._writer, self._draft = writer, draft
         self._word = placeholders(draft.word)
 
-    def walk(self, node: lxml_html.HtmlElement) -> None:
+    def walk(self, node: "HtmlElement") -> None:
         """One node with all that is in it; not the text behind it."""
         if not isinstance(node.tag, str):
             self._statements_in(node.text or "")
@@ -92,7 +96,7 @@ class _Walker:
         """Does the statement stand in the head, which has no text?"""
         return compiled.find(f"{self._draft.word}{index}{self._draft.word}") < compiled.find("<body")
 
-    def _inside(self, node: lxml_html.HtmlElement) -> None:
+    def _inside(self, node: "HtmlElement") -> None:
         self._text(node.text)
         for child in node:
             self.walk(child)
@@ -108,7 +112,7 @@ class _Walker:
                 self.statements.append(int(found))
                 self._writer.statement(self._writer.tokens[int(found)])
 
-    def _link(self, node: lxml_html.HtmlElement) -> None:
+    def _link(self, node: "HtmlElement") -> None:
         """`text: address`; the address alone where it is the text too, the text alone where there is nowhere to go."""
         href, text = node.get("href") or "", "".join(node.itertext()).strip()
         untracked = href.startswith(self._draft.untracked)

@@ -3,6 +3,8 @@
 open_mailer      settings, database, secret, clock                          workspace
 import_file      rows in, rows refused with line and reason                 people
 refresh          profiles, lifecycle, recommendations: only what changed    people
+check_campaigns  every fault of sender, segments, campaigns, templates      checking
+preview          exactly the mail that one person would get                 previewing
 make_plan        load -> select -> candidates -> draft -> plan -> freeze    planning
 dry_run          render -> compose -> look, for everybody; nothing is sent  dry_running
 send, resume     check -> release -> senders -> what became of it           launching
@@ -10,21 +12,18 @@ send_due         claim -> render -> compose -> look again -> dot -> record  send
 drain_hits       spool -> ledger -> judge                                   receiving
 report           assignments + orders -> arms -> results                    reporting
 why              the chain for one person                                   explaining
-tick, status     what there is to do while nobody asks                      ticking
+tick, night      what there is to do while nobody asks; status              ticking
 """
 
 from engine.analysis import Results
 from engine.audience import ImportResult
 from engine.errors import MailerError
 from engine.pipeline.checking import (
-    Seen,
     campaign_names,
     campaign_rows,
     check_campaigns,
     lint,
     new_campaign,
-    preview,
-    send_test,
     set_campaign_state,
 )
 from engine.pipeline.dry_running import DryRun, dry_run, dry_run_of
@@ -45,6 +44,7 @@ from engine.pipeline.people import (
     why_in_segment,
 )
 from engine.pipeline.planning import Planned, Progress, make_plan, planned
+from engine.pipeline.previewing import Seen, preview, send_test
 from engine.pipeline.receiving import (
     Choice,
     campaign_destination,
@@ -59,11 +59,13 @@ from engine.pipeline.receiving import (
     spool_of,
 )
 from engine.pipeline.reporting import mark_simulated, overview, report, report_html, start_of_yesterday
-from engine.pipeline.sending import Stop, send_due, stop_on_signals
-from engine.pipeline.ticking import beat, leave, status, tick
+from engine.pipeline.sending import send_due
+from engine.pipeline.stopping import Stop, stop_on_signals
+from engine.pipeline.ticking import STEPS, beat, leave, night, night_is_due, status, tick
 from engine.pipeline.workspace import Mailer, backup, init, open_mailer, upgrade_database
 
 __all__ = [
+    "STEPS",
     "Choice",
     "DryRun",
     "ImportResult",
@@ -103,6 +105,8 @@ __all__ = [
     "mark_simulated",
     "members",
     "new_campaign",
+    "night",
+    "night_is_due",
     "open_mailer",
     "opt_out",
     "overview",

@@ -1,78 +1,31 @@
-"""What would one person get, and is anything wrong with the files? Preview, test mails, checks and lint."""
+"""Is anything wrong with the files, and which campaigns are there? Checks, lint, and what an operator wants of each."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine import audience, campaign, delivery, ledger, message
-from engine.errors import Refused, RenderFailed, TransportUnavailable, UnknownTemplate, Usage, nearest
-from engine.model import Campaign, CampaignState, Finding, Mail, MessageState, Outcome, Variant
-from engine.pipeline.composing import Letter, composer
-from engine.pipeline.planning import compile_templates, drafter, load_campaign, plan_options, view_of
+from engine import campaign, ledger, message
+from engine.errors import BadCampaign, BadConfig, BadFile, BadRule, Refused, UnknownTemplate, Usage, nearest
+from engine.model import CampaignState, Finding, Severity
+from engine.pipeline.composing import composer
+from engine.pipeline.planning import load_campaign
 from engine.pipeline.workspace import Mailer
 
-# Test mails belong to no plan; their tokens name no message, so their links change nothing.
-_TEST_OCCURRENCE = "\0test"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A previewed mail, and where its parts were written."""
-
-    variant: str
-    language: str
-    subject: str
-    eml: Path
-    html: Path
-    text: Path
-
-
-def preview(mailer: Mailer, name: str, email: str, variant: str | None, out: Path | None, at: datetime) -> Seen:
-    """Exactly the mail that this person would get of this campaign: same bytes but for Date and signature."""
-    letter, rendered, mail = _mail_for(mailer, name, email, variant, at, "once")
-    folder = out or mailer.folder / "dry-run" / f"{name}-preview"
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{letter.variant}-{letter.template.language}"
-    seen = Seen(
-        variant=letter.variant,
-        language=letter.template.language,
-        subject=rendered.subject,
-        eml=stem.with_suffix(".eml"),
-        html=stem.with_suffix(".html"),
-        text=stem.with_suffix(".txt"),
-    )
-    seen.eml.write_bytes(mail.data)
-    seen.html.write_text(rendered.html, encoding="utf-8")
-    seen.text.write_text(rendered.text, encoding="utf-8")
-    return seen
-
-
-def send_test(mailer: Mailer, name: str, address: str, as_email: str | None, variant: str | None, at: datetime) -> str:
-    """Mail one rendered copy to yourself, outside the ledger; gives the server's reply."""
-    to = audience.address(address, mailer.settings.sender.allow_test_domains).email
-    person = as_email or _somebody(mailer, name, at)
-    letter, _, _ = _mail_for(mailer, name, person, variant, at, _TEST_OCCURRENCE)
-    letter = replace(letter, email=to, tracked=False)
-    wanted = load_campaign(mailer, name)
-    compose = composer(mailer, campaign=name, plan_id=0, message_class=wanted.message_class, transport=wanted.transport)
-    _, mail = compose.compose(letter, at)
-    transport = delivery.open_transport(compose.transport_name, compose.transport, mailer.folder)
-    try:
-        outcome = transport.send(mail, _nothing_forbids)
-    finally:
-        transport.close()
-    if outcome.state is not MessageState.SENT:
-        raise TransportUnavailable(f"the test mail was {outcome.state.value}: {outcome.reason} {outcome.reply}".strip())
-    return outcome.reply or "handed over"
+_PLACED = re.compile(r"(?P<where>.+?:\d+(?::\d+)?): (?P<message>.+)")
 
 
 def check_campaigns(mailer: Mailer, name: str | None) -> list[Finding]:
-    """Every fault of the campaign files, their rules and their templates."""
+    """Every fault of the sender, the segments, the campaign files, their rules and their templates."""
     if name is not None:
         mailer.campaign_file(name)
-    segments, findings = mailer.rules(), []
+    try:
+        segments = mailer.rules()
+    except BadRule as fault:
+        # All campaigns hang on the segments: to go on would only tell of each that it seems unknown.
+        return [_placed(one, "bad_rule", "segments.toml") for one in str(fault).splitlines()]
     known = {path.name: _languages(path) for path in _template_folders(mailer)}
     findings = campaign.check_campaigns(
         mailer.campaigns_dir,
@@ -80,21 +33,28 @@ def check_campaigns(mailer: Mailer, name: str | None) -> list[Finding]:
         templates=known,
         languages=mailer.settings.shop.languages,
         transports=tuple(mailer.settings.transport),
+        sender_fault=_sender_fault(mailer),
         zone=mailer.zone,
+        at=mailer.clock(),
         only=name,
     )
     for folder in _template_folders(mailer):
-        if name is None or folder.name in _templates_of(mailer, name, findings):
+        if name is None or folder.name in _templates_of(mailer, name):
             findings += message.lint_template(folder, layouts=[mailer.templates_dir / "_layout"])
     return findings
 
 
 def lint(path: Path) -> list[Finding]:
     """Faults of one template (its folder or a file of it) or one message (.eml)."""
-    if path.suffix == ".eml":
+    if not path.exists():
+        raise BadFile(f"{path} does not exist; name a template (.mjml, or its folder) or a message (.eml)")
+    if path.suffix.lower() == ".eml" and path.is_file():
         return [replace(one, where=f"{path}: {one.where}") for one in message.check_mail(path.read_bytes())]
+    if path.is_file() and path.suffix.lower() not in (".mjml", ".txt") and path.name != "catalog.toml":
+        raise BadFile(f"{path} is neither a template (.mjml, or its folder) nor a message (.eml)")
     folder = path if path.is_dir() else path.parent
-    return message.lint_template(folder, layouts=[folder.parent / "_layout"])
+    found = message.lint_template(folder, layouts=[folder.parent / "_layout"])
+    return [replace(one, where=one.where or str(folder)) for one in found]
 
 
 def campaign_names(mailer: Mailer) -> list[str]:
@@ -103,9 +63,9 @@ def campaign_names(mailer: Mailer) -> list[str]:
 
 
 def campaign_rows(mailer: Mailer) -> list[dict[str, Any]]:
-    """All campaign files, with what the ledger knows of each."""
+    """All campaign files, with what the ledger knows of each; a faulty one with its fault."""
     standings = {one.name: one for one in ledger.states(mailer.store)}
-    return [_campaign_row(mailer, load_campaign(mailer, name), standings) for name in campaign_names(mailer)]
+    return [_campaign_row(mailer, name, standings) for name in campaign_names(mailer)]
 
 
 def new_campaign(mailer: Mailer, recipe: str, name: str) -> list[Path]:
@@ -113,7 +73,9 @@ def new_campaign(mailer: Mailer, recipe: str, name: str) -> list[Path]:
     source = mailer.example_campaigns / f"{recipe}.toml"
     if not source.is_file():
         known = sorted(path.stem for path in mailer.example_campaigns.glob("*.toml"))
-        raise UnknownTemplate(f"there is no recipe {recipe!r}{nearest(recipe, known)}; known: {', '.join(known)}")
+        raise UnknownTemplate(f"there is no recipe {recipe!r}{nearest(recipe, known)} (known: {', '.join(known)})")
+    if not campaign.may_name(name):
+        raise Usage(f"{name!r} can't name a campaign; use letters, digits, - and _")
     target = mailer.campaigns_dir / f"{name}.toml"
     if target.exists():
         raise Refused(f"{target} exists already; choose another name with --name")
@@ -125,59 +87,13 @@ def new_campaign(mailer: Mailer, recipe: str, name: str) -> list[Path]:
 def set_campaign_state(mailer: Mailer, name: str, state: str, reason: str, at: datetime) -> None:
     """What the operator wants of a campaign; UnknownCampaign when there is none."""
     mailer.campaign_file(name)
+    if state == CampaignState.PAUSED and not reason.startswith(ledger.PAUSED_BY_HAND):
+        reason = f"{ledger.PAUSED_BY_HAND}: {reason}"
     ledger.set_state(mailer.store, name, CampaignState(state), reason, at)
     if state == CampaignState.CANCELLED:
         for plan in ledger.plans_of(mailer.store, name):
             if plan.state != "cancelled":
                 ledger.cancel(mailer.store, plan.id)
-
-
-def _mail_for(
-    mailer: Mailer, name: str, email: str, variant: str | None, at: datetime, occurrence: str
-) -> tuple[Letter, message.Rendered, Mail]:
-    wanted = load_campaign(mailer, name)
-    audience.refresh_changed(mailer.store, at, mailer.zone)
-    contact_id = audience.find(mailer.store, email)
-    (person,) = audience.candidates(mailer.store, [contact_id], at, mailer.keys, view_of(mailer))
-    arm = _arm(wanted, variant, campaign.variant_for(wanted, contact_id, plan_options(mailer, at, "once")))
-    draft = drafter(mailer, compile_templates(mailer, wanted), at)(arm, person)
-    if draft.missing:
-        raise RenderFailed(draft.missing)
-    letter = Letter(
-        delivery_id=mailer.keys.delivery_id(name, occurrence, contact_id),
-        email=person.profile.email or "",
-        variant=arm.name,
-        template=compile_templates(mailer, wanted)[arm.name][draft.language],
-        context=draft.context,
-        tracked=campaign.is_tracked(person, plan_options(mailer, at, "once")),
-    )
-    compose = composer(mailer, campaign=name, plan_id=0, message_class=wanted.message_class, transport=wanted.transport)
-    return letter, *compose.compose(letter, at)
-
-
-def _arm(wanted: Campaign, variant: str | None, drawn: Variant) -> Variant:
-    if variant is None:
-        return drawn
-    by_name = {one.name: one for one in wanted.variants}
-    if variant not in by_name:
-        raise Usage(f"{wanted.name} has no variant {variant!r}{nearest(variant, by_name)}; it has {', '.join(by_name)}")
-    return by_name[variant]
-
-
-def _somebody(mailer: Mailer, name: str, at: datetime) -> str:
-    """The first of the audience, to be shown in a test mail."""
-    known = mailer.rules()
-    from engine.pipeline.planning import members
-
-    for contact_id in members(mailer, load_campaign(mailer, name), at):
-        (profile,) = audience.profiles(mailer.store, [contact_id], at, mailer.zone, mailer.settings.shop.currency)
-        if profile.email:
-            return profile.email
-    raise Usage(f"nobody is in the audience of {name}; choose a contact with --as EMAIL ({len(known)} segments known)")
-
-
-def _nothing_forbids() -> Outcome | None:
-    return None
 
 
 def _template_folders(mailer: Mailer) -> list[Path]:
@@ -189,25 +105,46 @@ def _languages(folder: Path) -> tuple[str, ...]:
     return message.languages_of(folder)
 
 
-def _templates_of(mailer: Mailer, name: str, findings: list[Finding]) -> set[str]:
-    if findings:
+def _templates_of(mailer: Mailer, name: str) -> set[str]:
+    try:
+        return {one.template for one in load_campaign(mailer, name).variants}
+    except BadCampaign:  # its faults were found already
         return set()
-    return {one.template for one in load_campaign(mailer, name).variants}
 
 
-def _campaign_row(mailer: Mailer, one: Campaign, standings: Mapping[str, ledger.Standing]) -> dict[str, Any]:
-    standing = standings.get(one.name)
-    plans = [plan for plan in ledger.plans_of(mailer.store, one.name) if plan.released_at]
+def _placed(told: str, code: str, elsewhere: str) -> Finding:
+    """A fault told as `file:line: message`, as a finding."""
+    found = _PLACED.fullmatch(told)
+    where, said = (found["where"], found["message"]) if found else (elsewhere, told)
+    return Finding(code=code, severity=Severity.ERROR, where=where, message=said)
+
+
+def _sender_fault(mailer: Mailer) -> str:
+    """Why no mail can be made at all: a wrong sender or signing key."""
+    try:
+        composer(mailer, campaign="check", plan_id=0, message_class="marketing", transport=None)
+    except BadConfig as fault:
+        return str(fault)
+    return ""
+
+
+def _campaign_row(mailer: Mailer, name: str, standings: Mapping[str, ledger.Standing]) -> dict[str, Any]:
+    standing = standings.get(name)
+    plans = [plan for plan in ledger.plans_of(mailer.store, name) if plan.released_at]
     counted = [ledger.counts(mailer.store, plan.id) for plan in plans]
+    told = {"segment": "", "variants": "", "reason": standing.reason if standing else ""}
+    try:
+        one = load_campaign(mailer, name)
+    except (BadCampaign, BadRule) as fault:
+        told |= {"reason": str(fault).replace("\n", "; ")}
+    else:
+        told |= {"segment": one.segment or one.where or "", "variants": ", ".join(arm.name for arm in one.variants)}
     return {
-        "name": one.name,
+        "name": name,
         "state": standing.state.value if standing else "draft",
-        "segment": one.segment or one.where,
-        "variants": ", ".join(variant.name for variant in one.variants),
+        "segment": told["segment"],
+        "variants": told["variants"],
         "sent": sum(c["sent"] for c in counted),
         "waiting": sum(c["waiting"] + c["claimed"] for c in counted),
-        "reason": standing.reason if standing else "",
+        "reason": told["reason"],
     }
-
-
-__all__ = ["Seen", "campaign_names", "campaign_rows", "check_campaigns", "lint", "new_campaign", "preview", "send_test"]

@@ -1,4 +1,4 @@
-"""What would go out? Every mail of a plan is rendered and composed by the real code; no connection, no message written."""
+"""What would go out? Every mail of a plan is rendered and composed by the real code; nothing is sent, none written."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator

@@ -1,12 +1,13 @@
-"""Why did she get this, or why not? The chain for one person: rule, consent, draw, variant, attempts, what came back."""
+"""Why did she get this, or why not? The chain for one person: rule, consent, draw, attempts, what came back."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from engine import audience, ledger
+from engine.errors import UnknownCampaign
 from engine.ledger import Chapter
-from engine.model import EntryState
+from engine.model import EntryState, PlanState
 from engine.pipeline.planning import audience_rules, load_campaign
 from engine.pipeline.workspace import Mailer
 
@@ -46,15 +47,35 @@ def why(mailer: Mailer, email: str, name: str | None, at: datetime) -> dict[str,
     """The answer in a sentence, and every step that leads to it; without a campaign: everything of hers."""
     contact_id = audience.find(mailer.store, email)
     chapters = ledger.history(mailer.store, contact_id, name)
-    released = [one for one in chapters if one.message is not None or one.plan_state == "released"]
-    current = next(iter(released or chapters), None)
+    current = next(iter([one for one in chapters if _counts(one)] or chapters), None)
     steps = _standing(mailer, contact_id)
     if name is not None:
-        steps += _segment_steps(mailer, name, contact_id, at)
-    for chapter in chapters if name is None else [current] if current else []:
+        try:
+            steps += _segment_steps(mailer, name, contact_id, at)
+        except UnknownCampaign:
+            if not chapters:
+                raise
+            steps.append({"what": "rule", "value": f"not known any more: {name} has no file in {mailer.campaigns_dir}"})
+    for chapter in _told(chapters) if name is None else [current] if current else []:
         steps += _chapter_steps(chapter)
     state, reason = _state(current)
     return {"answer": _answer(current, name), "state": state, "reason": reason, "steps": steps}
+
+
+def _counts(chapter: Chapter) -> bool:
+    return chapter.message is not None or chapter.plan_state == PlanState.RELEASED
+
+
+def _told(chapters: list[Chapter]) -> list[Chapter]:
+    """All that was released; of drafts the newest of each campaign, for every dry run leaves one. Newest first."""
+    drafted: set[str] = set()
+    told = []
+    for one in chapters:
+        if _counts(one) or one.campaign not in drafted:
+            told.append(one)
+        if not _counts(one):
+            drafted.add(one.campaign)
+    return told
 
 
 def _standing(mailer: Mailer, contact_id: int) -> list[dict[str, Any]]:

@@ -1,25 +1,30 @@
-"""How does a plan become mails on their way, and how is it resumed? Release once, start senders, say what became of it."""
+"""How does a plan become mails on their way, and how is it resumed? Release once, start senders, say how it went."""
 
-import multiprocessing
-import signal
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from engine import delivery, ledger
-from engine.clock import Clock, clock_set_to
-from engine.errors import MailerError, Refused, TransportUnavailable, UnknownCampaign
+from engine.clock import Clock
+from engine.config import load_settings
+from engine.errors import BadConfig, Refused, StoreUnavailable, TransportUnavailable, UnknownCampaign
 from engine.ledger import Plan
 from engine.model import CampaignState, PlanState
 from engine.pipeline.composing import transport_settings
 from engine.pipeline.planning import Planned, Progress, load_campaign, make_plan, planned, refuse_drift
-from engine.pipeline.sending import Stop, send_due, stop_on_signals
-from engine.pipeline.workspace import Mailer, open_mailer
+from engine.pipeline.senders import run_senders
+from engine.pipeline.sending import send_due
+from engine.pipeline.stopping import Stop, stop_on_signals
+from engine.pipeline.ticking import alive, living
+from engine.pipeline.workspace import Mailer
 
 _POLL_SECONDS = 0.5
-_OPEN = ("waiting", "claimed")
+_IDLE_SECONDS = 1.0  # between two looks at what is due
+_PATIENCE_SECONDS = 60.0  # at most, between two tries to reach a server
+
+log = logging.getLogger("mailer.send")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,7 @@ class Sent:
     plan_id: int
     counts: Mapping[str, int]  # sent, refused, deferred, skipped, waiting, uncertain
     notes: tuple[str, ...]
+    cut_off: bool = False  # stopped, or failed, with messages that were due and have not gone out
 
 
 def send(
@@ -75,23 +81,55 @@ def resume(mailer: Mailer, target: str | None, uncertain: str | None, progress: 
         return Sent(plan_id=0, counts=_counted({}), notes=("nothing is under way",))
     results = _send_plans(mailer, [one.id for one in plans], progress)
     total = {key: sum(one.counts[key] for one in results) for key in results[0].counts}
-    return Sent(plan_id=results[-1].plan_id, counts=total, notes=tuple(n for one in results for n in one.notes))
+    return Sent(
+        plan_id=results[-1].plan_id,
+        counts=total,
+        notes=tuple(note for one in results for note in one.notes),
+        cut_off=any(one.cut_off for one in results),
+    )
 
 
 def work(mailer: Mailer, stop: Stop) -> None:
-    """Send whatever becomes due, until stopped; an unreachable server is tried again, every time a little later."""
-    owner, pause = delivery.owner_name(), 1.0
+    """Send whatever becomes due, until stopped; an unreachable server is tried again, every time a little later.
+
+    config.toml is read anew each time, so that what an operator mended there is believed at once.
+    """
+    pause = _IDLE_SECONDS
+    with alive(mailer, "worker") as life:
+        while not stop.asked:
+            mailer, faults = _as_configured(mailer)
+            faults += _send_all_due(mailer, stop)
+            if life.tell("; ".join(faults)):
+                log.warning("trouble reason=%r", life.trouble or "none any more")
+            pause = min(pause * 2, _PATIENCE_SECONDS) if faults else _IDLE_SECONDS
+            stop.rest(pause)
+
+
+def _send_all_due(mailer: Mailer, stop: Stop) -> list[str]:
+    """Send what is due; where one transport fails, the plans of the others still go out. Gives the faults."""
+    faults: dict[str | None, str] = {}
     try:
-        while not stop.asked.is_set():
-            ledger.beat(mailer.store, owner, "worker")
-            try:
-                send_due(mailer, stop)
-                pause = 1.0
-            except TransportUnavailable:
-                pause = min(pause * 2, 60.0)
-            stop.asked.wait(pause)
-    finally:
-        ledger.leave(mailer.store, owner)
+        send_due(mailer, stop)
+        return []
+    except TransportUnavailable as fault:
+        if len(mailer.settings.transport) == 1:
+            return [str(fault)]
+    for one in ledger.due(mailer.store, mailer.clock()):
+        name = ledger.plan_of(mailer.store, one.plan_id).definition["transport"]
+        try:
+            if name not in faults:
+                send_due(mailer, stop, one.plan_id)
+        except TransportUnavailable as fault:
+            faults[name] = str(fault)
+    return list(faults.values())
+
+
+def _as_configured(mailer: Mailer) -> tuple[Mailer, list[str]]:
+    """The workspace with its settings of now; with those of before while config.toml is broken."""
+    try:
+        return replace(mailer, settings=load_settings(mailer.folder)), []
+    except BadConfig as fault:
+        return mailer, [str(fault)]
 
 
 def _refuse_a_second_time(mailer: Mailer, name: str, occurrence: str) -> None:
@@ -140,67 +178,46 @@ def _send_plans(mailer: Mailer, plan_ids: list[int], progress: Progress, *, wait
     faults: list[str] = []
     with stop_on_signals() as stop:
         for plan_id in plan_ids:
+            if stop.asked:
+                break
+            noticed = _watcher(mailer, plan_id, progress)
             try:
-                _run_senders(mailer, plan_id, stop, _watcher(mailer, plan_id, progress))
-                while wait and not stop.asked.is_set() and ledger.counts(mailer.store, plan_id)["waiting"]:
-                    stop.asked.wait(_POLL_SECONDS)
-                    _run_senders(mailer, plan_id, stop, _watcher(mailer, plan_id, progress))
-            except TransportUnavailable as fault:
+                run_senders(mailer, plan_id, stop, noticed)
+                while wait and not stop.asked and ledger.counts(mailer.store, plan_id)["waiting"]:
+                    stop.rest(_POLL_SECONDS)
+                    if _is_due(mailer, plan_id):
+                        run_senders(mailer, plan_id, stop, noticed)
+            except (TransportUnavailable, StoreUnavailable) as fault:
                 faults.append(str(fault))
                 break
-    return [_result(mailer, plan_id, faults, stopped=stop.asked.is_set()) for plan_id in plan_ids]
+            finally:
+                _tell(mailer, plan_id, progress)
+    return [_result(mailer, plan_id, faults, stopped=stop.asked) for plan_id in plan_ids]
 
 
-def _run_senders(mailer: Mailer, plan_id: int, stop: Stop, noticed: Callable[[], None]) -> None:
-    plan = ledger.plan_of(mailer.store, plan_id)
-    connections = transport_settings(mailer, plan.definition["transport"])[1].connections
-    if connections == 1:
-        send_due(mailer, stop, plan_id, noticed)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    results: "multiprocessing.Queue[str]" = spawn.Queue()
-    at = mailer.clock() if mailer.settings.clock.fixed_at else None
-    senders = [spawn.Process(target=_sender, args=(mailer.folder, plan_id, at, results)) for _ in range(connections)]
-    for one in senders:
-        one.start()
-    told = False
-    while any(one.is_alive() for one in senders):
-        time.sleep(_POLL_SECONDS / 5)
-        noticed()
-        if stop.asked.is_set() and not told:
-            told = True
-            _pass_on(senders)
-    if not results.empty():
-        raise TransportUnavailable(results.get())
-
-
-def _pass_on(senders: "list[multiprocessing.context.SpawnProcess]") -> None:
-    """SIGTERM reaches only the parent; Ctrl-C reaches all, and asking twice would cut the wait short."""
-    for one in senders:
-        if one.is_alive() and one.pid:
-            one.terminate()
-
-
-def _sender(folder: Path, plan_id: int, at: datetime | None, faults: "multiprocessing.Queue[str]") -> None:
-    """The body of a sender process: Ctrl-C is left to the parent, who passes it on once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    mailer = open_mailer(folder)
-    stop = Stop()
-    signal.signal(signal.SIGTERM, stop.ask)
-    try:
-        send_due(replace(mailer, clock=clock_set_to(at)) if at else mailer, stop, plan_id)
-    except MailerError as fault:
-        faults.put(str(fault))
-    finally:
-        mailer.store.close()
+def _is_due(mailer: Mailer, plan_id: int) -> bool:
+    return any(one.plan_id == plan_id for one in ledger.due(mailer.store, mailer.clock()))
 
 
 def _watcher(mailer: Mailer, plan_id: int, progress: Progress) -> Callable[[], None]:
+    """Counting a million messages takes a while: never more than a twentieth of the time goes into progress."""
+    next_look = 0.0
+
     def noticed() -> None:
-        counts = ledger.counts(mailer.store, plan_id)
-        progress(counts["messages"] - counts["waiting"] - counts["claimed"], counts["messages"])
+        nonlocal next_look
+        began = time.monotonic()
+        if began < next_look:
+            return
+        _tell(mailer, plan_id, progress)
+        now = time.monotonic()
+        next_look = now + max(_POLL_SECONDS, 20 * (now - began))
 
     return noticed
+
+
+def _tell(mailer: Mailer, plan_id: int, progress: Progress) -> None:
+    counts = ledger.counts(mailer.store, plan_id)
+    progress(counts["messages"] - counts["waiting"] - counts["claimed"], counts["messages"])
 
 
 def _result(mailer: Mailer, plan_id: int, faults: list[str], *, stopped: bool) -> Sent:
@@ -212,17 +229,26 @@ def _result(mailer: Mailer, plan_id: int, faults: list[str], *, stopped: bool) -
     if counts["skipped"]:
         notes.append(f"skipped: {_reasons(counts['skipped_by'])}")
     left = counts["waiting"] + counts["claimed"]
-    if left and (stopped or faults):
+    cut_off = bool(left and (stopped or faults))
+    if cut_off:
         notes.append(f"{left} messages have not gone out; `mailer resume {plan.campaign}` goes on, nobody gets two")
     elif left:
-        when = ledger.next_due(mailer.store, mailer.clock())
-        hour = f" (next: {when.astimezone(mailer.zone):%Y-%m-%d %H:%M})" if when else ""
-        alive = bool(ledger.living(mailer.store, "worker"))
-        who = "a sender is running" if alive else "no sender is running: start `mailer run`, or `mailer resume` then"
-        notes.append(f"{left} messages wait for their hour{hour}; {who}")
+        notes.append(f"{left} messages {_waiting_for(mailer, plan)}")
     elif not counts["deferred"] and not counts["uncertain"]:
         ledger.set_state(mailer.store, plan.campaign, CampaignState.ENDED, "", mailer.clock())
-    return Sent(plan_id=plan_id, counts=_counted(counts), notes=tuple(notes))
+    return Sent(plan_id=plan_id, counts=_counted(counts), notes=tuple(notes), cut_off=cut_off)
+
+
+def _waiting_for(mailer: Mailer, plan: Plan) -> str:
+    standing = ledger.state_of(mailer.store, plan.campaign)
+    if standing is not None and standing.state is CampaignState.PAUSED:
+        return f"wait: {plan.campaign} is paused ({standing.reason}); `mailer resume {plan.campaign}` goes on"
+    when = ledger.next_due(mailer.store, mailer.clock())
+    if when is None:
+        return "are with another sender"
+    has_sender = any(one.kind == "worker" for one in living(mailer))
+    who = "a sender is running" if has_sender else "no sender is running: start `mailer run`, or `mailer resume` then"
+    return f"wait for their hour (next: {when.astimezone(mailer.zone):%Y-%m-%d %H:%M}); {who}"
 
 
 def _counted(counts: Mapping[str, object]) -> dict[str, int]:

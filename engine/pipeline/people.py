@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import audience, rules
-from engine.errors import UnknownSegment, Usage, nearest
+from engine.errors import BadFile, UnknownSegment, Usage, nearest
 from engine.model import Profile
 from engine.pipeline.workspace import Mailer
 
@@ -25,6 +25,8 @@ def import_file(
     mailer: Mailer, kind: str, path: Path, mapping: Mapping[str, str], dates: str, decimal: str, progress: Progress
 ) -> audience.ImportResult:
     """Bring a file in; rows that can't go in are named, the good ones around them go in all the same."""
+    if not path.exists():
+        raise BadFile(f"{path} does not exist; name a CSV, JSONL or Parquet file")
     options = replace(import_options(mailer), mapping=mapping, dates=dates, decimal=decimal)
     return IMPORTERS[kind](mailer.store, path, options, mailer.clock(), progress)
 
@@ -56,7 +58,7 @@ def the_rule(mailer: Mailer, segment: str | None, where: str | None) -> rules.Ru
     if segment not in known:
         raise UnknownSegment(
             f"segment {segment!r} is not defined in {mailer.folder / 'segments.toml'}"
-            f"{nearest(segment or '', known)}; known: {', '.join(known) or 'none'}"
+            f"{nearest(segment or '', known)} (known: {', '.join(known) or 'none'})"
         )
     return known[segment].rule
 
@@ -94,6 +96,8 @@ def backtest(mailer: Mailer, until: str, horizon_days: int) -> dict[str, Any]:
         day = date.fromisoformat(until)
     except ValueError:
         raise Usage(f"--until is a day such as 2026-11-30, not {until!r}") from None
+    if horizon_days < 1:
+        raise Usage(f"--horizon is a number of days, 1 or more, not {horizon_days}")
     return dict(audience.backtest(mailer.store, day, mailer.zone, horizon_days=horizon_days))
 
 

@@ -1,42 +1,83 @@
-"""What is there to do while nobody asks? Every few seconds a little, at night a lot; each step safe beside others."""
+"""What is there to do while nobody asks? Every few seconds a little, at night a lot; each step safe beside others.
 
-from datetime import datetime, time, timedelta
+Whatever is cut off is done by the next tick, or the next night: what is due lies in the tables, not in a process.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine import delivery, ledger
+from engine.errors import StoreUnavailable
 from engine.model import CampaignState, PlanState
 from engine.pipeline.people import refresh
 from engine.pipeline.receiving import drain_hits, judge_the_hasty, spool_of
 from engine.pipeline.workspace import Mailer
 from engine.store.tables import fact
 
+Step = Callable[[Mailer, datetime], None]
+
 _NIGHT = time(3, 30)
 _LATE = timedelta(minutes=5)
 _SETTLE_AFTER = timedelta(minutes=30)
+# How long after which attempt a deferred message is tried again (RFC 5321 4.5.4.1: not before half an hour).
+_RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (0.5, 2, 8, 24))
+_BEAT_SECONDS = 10.0  # who was not heard of for 30 s is taken for dead
 _REFRESHED_ON = "refreshed_on"
+_KINDS = ("run", "worker", "web")
+_HELD_BACK = (CampaignState.PAUSED, CampaignState.CANCELLED)
+
+# ---------------------------------------------------------------- who lives
 
 
-def tick(mailer: Mailer) -> None:
-    """Say that we live, complete what was cut off, settle what is uncertain, and refresh once a night."""
-    at = mailer.clock()
-    beat(mailer, "run")
-    ledger.finish_releases(mailer.store, mailer.keys)
-    drain_hits(mailer, spool_of(mailer))
-    judge_the_hasty(mailer, at)
-    for plan in ledger.plans_of(mailer.store, state=PlanState.RELEASED):
-        policy = ledger.UncertainPolicy(plan.definition["uncertain"])
-        ledger.resolve_uncertain(mailer.store, plan.id, policy, at, _SETTLE_AFTER)
-    if _night_is_due(mailer, at):
-        refresh(mailer, at, _unwatched)
-        ledger.purge_drafts(mailer.store, at)
-        _refreshed(mailer, at)
+class Life:
+    """This process, as `status` shows it."""
+
+    def __init__(self) -> None:
+        self.trouble = ""
+        self.ended = False
+        self.changed = threading.Event()
+
+    def tell(self, trouble: str) -> bool:
+        """What keeps it from its work, or nothing; True when that is new."""
+        if trouble == self.trouble:
+            return False
+        self.trouble = trouble
+        self.changed.set()
+        return True
 
 
-def beat(mailer: Mailer, kind: str) -> None:
+@contextmanager
+def alive(mailer: Mailer, kind: str) -> Iterator[Life]:
+    """Say while the block runs that this process lives, as `run`, `worker` or `web`, however long its work takes."""
+    life = Life()
+
+    def beat_on() -> None:
+        while not life.ended:
+            life.changed.clear()
+            with suppress(StoreUnavailable):  # half a minute of silence costs nothing but a worried status
+                beat(mailer, kind, life.trouble)
+            life.changed.wait(_BEAT_SECONDS)
+
+    thread = threading.Thread(target=beat_on, daemon=True, name="beat")
+    thread.start()
+    try:
+        yield life
+    finally:
+        life.ended = True
+        life.changed.set()
+        thread.join()
+        with suppress(StoreUnavailable):
+            leave(mailer)
+
+
+def beat(mailer: Mailer, kind: str, trouble: str = "") -> None:
     """This process lives, as `run`, `worker` or `web`; `status` counts those heard of within 30 seconds."""
-    ledger.beat(mailer.store, delivery.owner_name(), kind)
+    ledger.beat(mailer.store, delivery.owner_name(), kind, trouble)
 
 
 def leave(mailer: Mailer) -> None:
@@ -44,33 +85,126 @@ def leave(mailer: Mailer) -> None:
     ledger.leave(mailer.store, delivery.owner_name())
 
 
+def living(mailer: Mailer) -> list[ledger.Process]:
+    """The processes that live; one that was killed a moment ago doesn't, where that can be proved."""
+    return [one for one in ledger.processes(mailer.store) if not delivery.is_dead(one.owner)]
+
+
+# ---------------------------------------------------------------- every few seconds
+
+
+def tick(mailer: Mailer) -> None:
+    """Complete what was cut off, settle what is uncertain, retry what was put off, end what is through."""
+    for step in STEPS:
+        step(mailer, mailer.clock())
+
+
+def _finish_releases(mailer: Mailer, _at: datetime) -> None:
+    """An operator's process was killed in the middle of a release."""
+    ledger.finish_releases(mailer.store, mailer.keys)
+
+
+def _drain_the_spool(mailer: Mailer, at: datetime) -> None:
+    """Hits that a web process left behind, here or before it died."""
+    drain_hits(mailer, spool_of(mailer))
+    judge_the_hasty(mailer, at)
+
+
+def _settle_uncertain(mailer: Mailer, at: datetime) -> None:
+    """After half an hour without evidence each campaign's own rule applies."""
+    for plan in _under_way(mailer):
+        policy = ledger.UncertainPolicy(plan.definition["uncertain"])
+        ledger.resolve_uncertain(mailer.store, plan.id, policy, at, _SETTLE_AFTER)
+
+
+def _retry_deferred(mailer: Mailer, at: datetime) -> None:
+    """A server that said `later` is asked again, every time after a longer while."""
+    held = {one.name for one in ledger.states(mailer.store) if one.state in _HELD_BACK}
+    for plan in _under_way(mailer):
+        if plan.campaign not in held:
+            ledger.retry_deferred(mailer.store, plan.id, at, waits=_RETRY_AFTER)
+
+
+def _end_what_is_through(mailer: Mailer, at: datetime) -> None:
+    """Nobody is left to be mailed: the campaign says so."""
+    running = {one.name for one in ledger.states(mailer.store) if one.state is CampaignState.RUNNING}
+    released = {one.campaign for one in ledger.plans_of(mailer.store, state=PlanState.RELEASED)}
+    for name in sorted((running & released) - {one.campaign for one in _under_way(mailer)}):
+        ledger.set_state(mailer.store, name, CampaignState.ENDED, "", at)
+
+
+STEPS: Sequence[Step] = (_finish_releases, _drain_the_spool, _settle_uncertain, _retry_deferred, _end_what_is_through)
+
+
+def _under_way(mailer: Mailer) -> list[ledger.Plan]:
+    return [ledger.plan_of(mailer.store, one) for one in ledger.unsettled(mailer.store)]
+
+
+# ---------------------------------------------------------------- every night
+
+
+def night_is_due(mailer: Mailer, at: datetime) -> bool:
+    """Once a local day, from half past three on; a night that was missed is made up for, and so is the very first.
+
+    So a workspace that has never seen a night gets profiles and recommendations as soon as it runs.
+    """
+    with mailer.store.read() as db:
+        last = db.execute(sa.select(fact.c.value).where(fact.c.name == _REFRESHED_ON)).scalar_one_or_none()
+    return last is None or str(last) < _night_of(mailer, at).isoformat()
+
+
+def night(mailer: Mailer, at: datetime) -> bool:
+    """The night's work, when it is due: profiles, recommendations, old drafts. May take minutes; safe to kill."""
+    if not night_is_due(mailer, at):
+        return False
+    refresh(mailer, at, _unwatched)
+    ledger.purge_drafts(mailer.store, at)
+    with mailer.store.write() as db:
+        row = mailer.store.insert(fact).values(name=_REFRESHED_ON, value=_night_of(mailer, at).isoformat())
+        db.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))
+    return True
+
+
+def _night_of(mailer: Mailer, at: datetime) -> date:
+    """The day of the latest night that has come; by the wall clock, so that a skipped or repeated hour is no matter."""
+    local = at.astimezone(mailer.zone)
+    return local.date() if local.time() >= _NIGHT else local.date() - timedelta(days=1)
+
+
 def _unwatched(_done: int, _total: int | None) -> None:
     """Nobody looks at the progress of a night."""
 
 
+# ---------------------------------------------------------------- when somebody asks
+
+
 def status(mailer: Mailer, at: datetime) -> dict[str, Any]:
     """What runs, what waits and why, what comes next, and what somebody should look at."""
-    processes = {kind: len(ledger.living(mailer.store, kind)) for kind in ("run", "worker", "web")}
+    living_ones = living(mailer)
+    processes = {kind: sum(one.kind == kind for one in living_ones) for kind in _KINDS}
     campaigns = [_campaign(mailer, one) for one in ledger.states(mailer.store)]
-    due = ledger.due(mailer.store, at)
-    late = [one for one in due if at - one.since > _LATE]
+    due, next_due = ledger.due(mailer.store, at), ledger.next_due(mailer.store, at)
     worries = [
-        f"{one.messages} messages of {one.campaign} are due since {one.since:%Y-%m-%d %H:%M} UTC" for one in late
+        f"{one.messages} messages of {one.campaign} are due since {one.since:%Y-%m-%d %H:%M} UTC"
+        for one in due
+        if at - one.since > _LATE
     ]
-    worries += [
-        f"{one['campaign']} is paused: {one['reason']}"
-        for one in campaigns
-        if one["state"] == CampaignState.PAUSED and one["reason"] != "paused by hand"
-    ]
-    if not processes["worker"] and (due or ledger.next_due(mailer.store, at)):
+    worries += [f"{one['campaign']} is paused: {one['reason']}" for one in campaigns if _paused_itself(one)]
+    waits = any(one["waiting"] and one["state"] == CampaignState.RUNNING for one in campaigns)
+    if not processes["worker"] and (due or next_due or waits):
         worries.append("messages wait, but no sender lives: start `mailer run`")
     return {
         "processes": {kind: number for kind, number in processes.items() if number},
         "campaigns": campaigns,
         "due": sum(one.messages for one in due),
-        "next_due": ledger.next_due(mailer.store, at),
+        "next_due": next_due,
+        "troubles": sorted({one.trouble for one in living_ones if one.trouble}),
         "worries": worries,
     }
+
+
+def _paused_itself(row: dict[str, Any]) -> bool:
+    return row["state"] == CampaignState.PAUSED and not row["reason"].startswith(ledger.PAUSED_BY_HAND)
 
 
 def _campaign(mailer: Mailer, standing: ledger.Standing) -> dict[str, Any]:
@@ -82,20 +216,3 @@ def _campaign(mailer: Mailer, standing: ledger.Standing) -> dict[str, Any]:
     }
     total["waiting"] += total.pop("claimed")
     return {"campaign": standing.name, "state": standing.state.value, "reason": standing.reason, **total}
-
-
-def _night_is_due(mailer: Mailer, at: datetime) -> bool:
-    """Once a local day, in the first tick after half past three; a night that was missed is made up for."""
-    local = at.astimezone(mailer.zone)
-    night = local.date() if local.time() >= _NIGHT else local.date() - timedelta(days=1)
-    with mailer.store.read() as db:
-        last = db.execute(sa.select(fact.c.value).where(fact.c.name == _REFRESHED_ON)).scalar_one_or_none()
-    return last is None or str(last) < night.isoformat()
-
-
-def _refreshed(mailer: Mailer, at: datetime) -> None:
-    local = at.astimezone(mailer.zone)
-    night = local.date() if local.time() >= _NIGHT else local.date() - timedelta(days=1)
-    with mailer.store.write() as db:
-        row = mailer.store.insert(fact).values(name=_REFRESHED_ON, value=night.isoformat())
-        db.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))

@@ -7,11 +7,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from engine import audience, store
 from engine.clock import Clock
 from engine.config import Settings, load_settings, new_key, shipped
-from engine.errors import Refused, UnknownCampaign, Usage, nearest
+from engine.errors import MailerError, Refused, StoreUnavailable, UnknownCampaign, Usage, nearest
 from engine.links import Keys
 from engine.rules import Rule
 from engine.store import Store
@@ -73,7 +74,11 @@ class Mailer:
         path = self.campaigns_dir / f"{name}.toml"
         if "/" in name or not path.is_file():
             known = sorted(one.stem for one in self.campaigns_dir.glob("*.toml"))
-            raise UnknownCampaign(f"{path} does not exist{nearest(name, known)}; known: {', '.join(known) or 'none'}")
+            # `campaigns/winback.toml` is written where `winback` is meant.
+            meant = nearest(Path(name).name.removesuffix(".toml"), known)
+            raise UnknownCampaign(
+                f"there is no campaign {name!r} in {self.campaigns_dir}{meant} (known: {', '.join(known) or 'none'})"
+            )
         return path
 
 
@@ -82,7 +87,11 @@ def open_mailer(folder: Path) -> Mailer:
     settings = load_settings(folder)
     keys = Keys(settings.secret_bytes(), tuple(key.get_secret_value().encode() for key in settings.old_keys))
     opened = store.open_store(settings.database_url)
-    _same_secret(opened, keys, settings)
+    try:
+        _same_secret(opened, keys, settings)
+    except MailerError:
+        opened.close()
+        raise
     return Mailer(folder=folder, settings=settings, store=opened, keys=keys, clock=settings.make_clock())
 
 
@@ -118,10 +127,17 @@ def backup(folder: Path, copy: Path) -> None:
         raise Usage("this workspace is on PostgreSQL; pg_dump writes its copies")
     if copy.exists():
         raise Refused(f"{copy} exists already; choose another name")
+    if not copy.absolute().parent.is_dir():
+        raise Usage(f"the folder of {copy} does not exist; make it first, or choose another")
     opened = store.open_store(settings.database_url)
-    with opened.reader() as db:
-        db.exec_driver_sql("VACUUM INTO ?", (str(copy),))
-    opened.close()
+    try:
+        with opened.reader() as db:
+            db.exec_driver_sql("VACUUM INTO ?", (str(copy),))
+    except OperationalError as fault:
+        copy.unlink(missing_ok=True)  # half a copy is worse than none
+        raise StoreUnavailable(f"{copy} can't be written: {fault.orig}; check its disk and rights") from fault
+    finally:
+        opened.close()
 
 
 def _tree(source: Path, target: Path) -> list[tuple[Path, Path]]:
@@ -147,7 +163,7 @@ def _same_secret(opened: Store, keys: Keys, settings: Settings) -> None:
         known = _fingerprint(opened)
     if known != keys.fingerprint:
         raise Refused(
-            f"the secret in {settings.secret.key_file} is not the one this database was made with; "
+            f"the secret in {settings.secret.key_file} (or MAILER_KEY) is not the one this database was made with; "
             "opt-outs and links would be lost: restore that key file"
         )
 

@@ -17,9 +17,11 @@ from engine.store import migrating
 Row = TypeVar("Row")
 
 # WAL lets readers go on beside one writer; FULL, because after a power cut a lost intent would mean a duplicate.
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
+_PRAGMAS: tuple[str, ...] = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
 # SQLite's own default holds 2 MB of pages: an import into a large table then reads its indexes again and again.
-_PRAGMAS += ("cache_size=-65536", "wal_autocheckpoint=4000")
+# A writer there is one of; readers may be many, and each has its own.
+_PRAGMAS += ("cache_size=-8192", "wal_autocheckpoint=4000")
+_WRITERS_CACHE = "cache_size=-65536"
 _LOCK_SECONDS = 10.0
 _LOOK_MS = 2
 
@@ -113,7 +115,7 @@ def _engine(url: str, begin: str) -> sa.Engine:
     engine = sa.create_engine(url)
     sa.event.listen(engine, "connect", _prepare)
     if begin == "BEGIN IMMEDIATE":
-        sa.event.listen(engine, "connect", lambda db, _record: db.execute(f"PRAGMA busy_timeout={_LOOK_MS}"))
+        sa.event.listen(engine, "connect", _prepare_writer)
         sa.event.listen(engine, "begin", _wait_for_the_lock)
     else:
         sa.event.listen(engine, "begin", _begin_with(begin))
@@ -123,6 +125,11 @@ def _engine(url: str, begin: str) -> sa.Engine:
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_writer(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in (f"busy_timeout={_LOOK_MS}", _WRITERS_CACHE):
         connection.execute(f"PRAGMA {pragma}")
 
 

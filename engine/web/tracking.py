@@ -1,71 +1,77 @@
-"""What happens when a mail is opened, clicked or unsubscribed from? Each answer is the same for living and unknown tokens."""
+"""What happens when a mail is opened, clicked or unsubscribed from? Forged, cut and forgotten links all look alike."""
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import ipaddress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from pathlib import Path
+from typing import ParamSpec, TypeVar
 from urllib.parse import parse_qs
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+import anyio
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from engine import locale, pipeline
-from engine.feedback import Spool
-from engine.feedback.spool import FLUSH_SECONDS
+from engine import pipeline
+from engine.clock import local_day
+from engine.feedback import ClickCounts, CountedLink
 from engine.links import Purpose
-from engine.model import Hit, HitKind
-from engine.pipeline import Mailer
-from engine.web.words import WORDS
+from engine.model import Hit, HitKind, TrackingMode
+from engine.pipeline import Mailer, MailerError
+from engine.web.pages import PRIVATE, Pages, mail_page
+from engine.web.upkeep import upkeep
 
-_PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-_PRIVATE = {
-    "Cache-Control": "no-store, no-cache, must-revalidate, private, max-age=0",
-    "Pragma": "no-cache",
-    "Referrer-Policy": "no-referrer",
-    "X-Robots-Tag": "noindex",
-    "X-Content-Type-Options": "nosniff",
-}
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
+_PIXEL_PLACE = (-1, 0)
 _BODY_LIMIT = 64 * 1024
-_DRAIN_SECONDS = 1.0
-_PIXEL_SITE = -1
+_BODY_SECONDS = 10.0
+_LONGEST_NUMBER = 9  # digits of a plan's or a link place's number
 
 
 def tracking_app(mailer: Mailer, clock: Callable[[], datetime] | None = None) -> Starlette:
     """The app; `clock` says when a hit happened (default: the workspace's clock)."""
-    pages = _Tracking(mailer, clock or mailer.clock)
+    answers = _Answers(mailer, clock or mailer.clock)
     routes = [
-        Route("/o/{token}", pages.pixel, methods=["GET"]),
-        Route("/c/{token}/{place}", pages.click, methods=["GET"]),
-        Route("/a/{plan:int}/{variant}/{version}/{site:int}/{tag}", pages.campaign_click, methods=["GET"]),
-        Route("/u/{token}", pages.unsubscribe, methods=["GET", "POST"]),
-        Route("/p/{token}", pages.preferences, methods=["GET", "POST"]),
-        Route("/v/{token}", pages.view, methods=["GET"]),
-        Route("/health", lambda _request: PlainTextResponse("ok")),
+        Route("/o/{token:path}", answers.pixel, methods=["GET"]),
+        Route("/c/{token}/{place}", answers.click, methods=["GET"]),
+        Route("/a/{plan}/{variant}/{version}/{site}/{tag}", answers.campaign_click, methods=["GET"]),
+        Route("/u/{token}", answers.unsubscribe, methods=["GET", "POST"]),
+        Route("/p/{token}", answers.preferences, methods=["GET", "POST"]),
+        Route("/v/{token}", answers.view, methods=["GET"]),
+        Route("/health", answers.health, methods=["GET"]),
     ]
-    return Starlette(routes=routes, lifespan=pages.keep_draining)
+    faults = {404: answers.gone, MailerError: answers.busy, Exception: answers.busy, ClientDisconnect: answers.left}
+    app = Starlette(routes=routes, exception_handlers=faults, lifespan=answers.upkeep)
+    app.router.redirect_slashes = False  # it would lead to whatever host the request names
+    return app
 
 
-class _Tracking:
+class _Answers:
     def __init__(self, mailer: Mailer, clock: Callable[[], datetime]) -> None:
         self._mailer = mailer
         self._clock = clock
-        self._spool = Spool(mailer.settings.state_dir / "spool")
-        folder = FileSystemLoader(Path(__file__).parent)
-        self._page = Environment(loader=folder, autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True)
+        self._pages = Pages(mailer.settings.shop)
+        self._spool = pipeline.spool_of(mailer)
+        self._counts = ClickCounts()
+        # An opt-out or a choice never waits behind clicks: it has threads, and so connections, of its own.
+        self._for_links, self._for_choices = anyio.CapacityLimiter(6), anyio.CapacityLimiter(4)
 
     # ------------------------------------------------------------ what mails call by themselves
 
     async def pixel(self, request: Request) -> Response:
         """The 43 bytes, whatever the token is worth."""
         token = request.path_params["token"].removesuffix(".gif")
-        self._keep(request, HitKind.OPEN, token, Purpose.OPEN, (_PIXEL_SITE, 0))
-        return Response(_PIXEL, media_type="image/gif", headers=_PRIVATE)
+        delivery_id = self._mailer.keys.read(token, Purpose.OPEN)
+        if delivery_id is not None:
+            self._keep(request, HitKind.OPEN, delivery_id, _PIXEL_PLACE)
+        return Response(_PIXEL, media_type="image/gif", headers=PRIVATE)
 
     # ------------------------------------------------------------ what people call
 
@@ -75,88 +81,113 @@ class _Tracking:
         delivery_id = self._mailer.keys.read(request.path_params["token"], Purpose.CLICK)
         if delivery_id is None or place is None:
             return self._gone(request)
-        target = await run_in_threadpool(pipeline.destination, self._mailer, delivery_id, *place)
+        target = await self._look_up(pipeline.destination, self._mailer, delivery_id, *place)
         if target is None:
             return self._gone(request)
-        self._keep(request, HitKind.CLICK, request.path_params["token"], Purpose.CLICK, place)
-        return RedirectResponse(target, status_code=302, headers=_PRIVATE)
+        self._keep(request, HitKind.CLICK, delivery_id, place)
+        return RedirectResponse(target, status_code=302, headers=PRIVATE)
 
     async def campaign_click(self, request: Request) -> Response:
         """On, from a link that names no person; only the count is kept."""
-        plan, site, tag = (request.path_params[name] for name in ("plan", "site", "tag"))
+        plan, site = (_number(request.path_params[name]) for name in ("plan", "site"))
         variant, version = request.path_params["variant"], request.path_params["version"]
-        if not self._mailer.keys.is_campaign_tag(tag, plan, f"{variant}/{version}", site):
+        signed = f"{variant}/{version}"
+        if plan is None or site is None:
             return self._gone(request)
-        at = self._clock() if request.method == "GET" else None  # HEAD never counts
-        target = await run_in_threadpool(pipeline.campaign_destination, self._mailer, plan, variant, version, site, at)
-        return RedirectResponse(target, status_code=302, headers=_PRIVATE) if target else self._gone(request)
+        if not self._mailer.keys.is_campaign_tag(request.path_params["tag"], plan, signed, site):
+            return self._gone(request)
+        target = await self._look_up(pipeline.campaign_destination, self._mailer, version, site)
+        if target is None:
+            return self._gone(request)
+        if request.method == "GET":  # HEAD never counts
+            day = local_day(self._clock(), self._mailer.zone)
+            self._counts.add(CountedLink(plan_id=plan, variant=variant, site=site, day=day))
+        return RedirectResponse(target, status_code=302, headers=PRIVATE)
 
     async def unsubscribe(self, request: Request) -> Response:
-        """POST acts, without cookie, login or redirect (RFC 8058, 3.2); GET only shows a page: scanners GET everything."""
+        """POST acts, without cookie, login or redirect (RFC 8058, 3.2); GET shows a page: scanners GET everything."""
         token = request.path_params["token"]
         delivery_id = self._mailer.keys.read(token, Purpose.UNSUBSCRIBE)
         if delivery_id is None:
             return self._gone(request)
-        language = await run_in_threadpool(pipeline.language_of, self._mailer, delivery_id)
         more = f"{self._mailer.settings.tracking.base_url}/p/{token}"
         if request.method != "POST":
-            return self._show(request, language, "unsubscribe_title", "unsubscribe_ask", form="unsubscribe", more=more)
-        if await _body(request) is None:
-            return PlainTextResponse("too large", status_code=413)
-        await run_in_threadpool(pipeline.opt_out, self._mailer, delivery_id, self._clock(), "unsubscribe link")
-        return self._show(request, language, "unsubscribe_title", "unsubscribed", more=more)
+            return self._pages.show(await self._language(request, delivery_id), "unsubscribe", more=more)
+        await _body(request)  # `List-Unsubscribe=One-Click`, as form or multipart, or nothing: the token says it all
+        done = await self._decide(pipeline.opt_out, self._mailer, delivery_id, self._clock(), "unsubscribe link")
+        if not done:
+            return self._gone(request)
+        return self._pages.show(await self._language(request, delivery_id), "unsubscribed", more=more)
 
     async def preferences(self, request: Request) -> Response:
         """Mailing and tracking, each by itself, given and taken back equally easily."""
         delivery_id = self._mailer.keys.read(request.path_params["token"], Purpose.UNSUBSCRIBE)
         if delivery_id is None:
             return self._gone(request)
-        language = await run_in_threadpool(pipeline.language_of, self._mailer, delivery_id)
-        said = ""
-        if request.method == "POST":
-            body = await _body(request)
-            if body is None:
-                return PlainTextResponse("too large", status_code=413)
-            wishes = parse_qs(body.decode("utf-8", "replace"))
-            choice = pipeline.Choice(mailing="mailing" in wishes, tracking="tracking" in wishes)
-            await run_in_threadpool(pipeline.set_choice, self._mailer, delivery_id, choice, self._clock())
-            said = "saved"
-        stands = await run_in_threadpool(pipeline.choice_of, self._mailer, delivery_id)
-        given = {"mailing": stands.mailing, "tracking": stands.tracking}
-        return self._show(request, language, "preferences_title", said, form="preferences", **given)
+        language = await self._language(request, delivery_id)
+        if request.method != "POST":
+            stands = await self._decide(pipeline.choice_of, self._mailer, delivery_id)
+            return self._choices(request, language, stands)
+        wishes = parse_qs((await _body(request)).decode("utf-8", "replace"))
+        choice = pipeline.Choice(mailing="mailing" in wishes, tracking="tracking" in wishes)
+        words = self._pages.words(language).tracking
+        stands = await self._decide(pipeline.set_choice, self._mailer, delivery_id, choice, self._clock(), words)
+        refused = stands is not None and choice.mailing and not stands.mailing
+        return self._choices(request, language, stands, said="refused" if refused else "saved")
 
     async def view(self, request: Request) -> Response:
         """The mail as a page, rendered again from its frozen context."""
         delivery_id = self._mailer.keys.read(request.path_params["token"], Purpose.VIEW)
-        html = await run_in_threadpool(pipeline.html_of, self._mailer, delivery_id) if delivery_id else None
-        if html is None:
-            return self._gone(request)
-        # A mail needs no scripts; should one slip in, it must not run on our own address.
-        return HTMLResponse(
-            html, headers=_PRIVATE | {"Content-Security-Policy": "script-src 'none'; form-action 'none'"}
-        )
+        html = await self._look_up(pipeline.html_of, self._mailer, delivery_id) if delivery_id else None
+        return self._gone(request) if html is None else mail_page(html)
+
+    # ------------------------------------------------------------ what nobody wants to see
+
+    async def health(self, _request: Request) -> Response:
+        """For the proxy: this process answers."""
+        return PlainTextResponse("ok", headers=PRIVATE)
+
+    async def gone(self, request: Request, _fault: Exception) -> Response:
+        """A path that is no link of ours, or was cut."""
+        return self._gone(request)
+
+    async def busy(self, request: Request, _fault: Exception) -> Response:
+        """The database does not answer, or we have a bug (uvicorn logs it): the mail program may try again."""
+        page = self._pages.show(self._pages.language("", _accept_language(request)), "busy", status=503)
+        page.headers["Retry-After"] = "60"
+        return page
+
+    async def left(self, _request: Request, _fault: Exception) -> Response:
+        """Nobody is there to read this."""
+        return Response(status_code=400)
 
     # ------------------------------------------------------------ behind the pages
 
-    @asynccontextmanager
-    async def keep_draining(self, _app: Starlette) -> AsyncIterator[None]:
-        """While the app lives: hits to disk every 100 ms, from disk to the database every second."""
-        tasks = [
-            asyncio.create_task(_every(FLUSH_SECONDS, self._spool.flush)),
-            asyncio.create_task(_every(_DRAIN_SECONDS, lambda: pipeline.drain_hits(self._mailer, self._spool))),
-        ]
-        yield
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await run_in_threadpool(self._spool.flush)
-        await run_in_threadpool(pipeline.drain_hits, self._mailer, self._spool)
+    def upkeep(self, _app: Starlette) -> AbstractAsyncContextManager[None]:
+        """What goes on while the app lives."""
+        return upkeep(self._mailer, self._spool, self._counts)
 
-    def _keep(self, request: Request, kind: HitKind, token: str, purpose: Purpose, place: tuple[int, int]) -> None:
-        delivery_id = self._mailer.keys.read(token, purpose)
-        if delivery_id is None:
-            return
+    def _gone(self, request: Request) -> Response:
+        return self._pages.show(self._pages.language("", _accept_language(request)), "gone", status=410)
+
+    def _choices(self, request: Request, language: str, stands: pipeline.Choice | None, said: str = "") -> Response:
+        if stands is None:
+            return self._gone(request)
+        return self._pages.show(language, "preferences", stands=stands, said=said)
+
+    async def _language(self, request: Request, delivery_id: str) -> str:
+        of_message = await self._decide(pipeline.language_of, self._mailer, delivery_id)
+        return self._pages.language(of_message, _accept_language(request))
+
+    async def _look_up(self, find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await anyio.to_thread.run_sync(lambda: find(*args, **kwargs), limiter=self._for_links)
+
+    async def _decide(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await anyio.to_thread.run_sync(lambda: act(*args, **kwargs), limiter=self._for_choices)
+
+    def _keep(self, request: Request, kind: HitKind, delivery_id: str, place: tuple[int, int]) -> None:
+        if self._mailer.settings.tracking.mode is not TrackingMode.INDIVIDUAL_WITH_CONSENT:
+            return  # mails of an earlier mode still lead on
         headers = request.headers
         self._spool.append(
             Hit(
@@ -166,54 +197,46 @@ class _Tracking:
                 occurrence=place[1],
                 at=self._clock(),
                 method=request.method,
-                ip=request.client.host if request.client else "",
+                ip=_peer(request),
                 agent=headers.get("user-agent", "")[:500],
                 referer=headers.get("referer", "")[:500],
-                accept_language=headers.get("accept-language", "")[:100],
+                accept_language=_accept_language(request)[:100],
             )
         )
 
-    def _gone(self, request: Request) -> Response:
-        return self._show(request, "", "gone_title", "gone", status=410, to_shop=bool(self._mailer.settings.shop.url))
 
-    def _show(
-        self, request: Request, language: str, title: str, text: str, *, status: int = 200, **values: object
-    ) -> Response:
-        wanted = language or request.headers.get("accept-language", "")[:2]
-        chosen, _ = locale.negotiate(wanted, tuple(WORDS), self._mailer.settings.shop.languages[0])
-        words = WORDS.get(chosen, WORDS["en"])
-        html = self._page.get_template("page.html").render(
-            language=chosen,
-            direction=locale.direction(chosen),
-            words=words,
-            title=getattr(words, title),
-            text=getattr(words, text) if text else "",
-            shop=self._mailer.settings.shop,
-            **values,
-        )
-        return HTMLResponse(html, status_code=status, headers=_PRIVATE)
-
-
-async def _every(seconds: float, act: Callable[[], object]) -> None:
-    """Act again and again; a full disk or a busy database is met again next time, the hits wait."""
-    while True:
-        await asyncio.sleep(seconds)
-        with suppress(OSError, pipeline.MailerError):
-            await run_in_threadpool(act)
-
-
-async def _body(request: Request) -> bytes | None:
-    """The body, or None when it is larger than any form of ours."""
+async def _body(request: Request) -> bytes:
+    """The body; 413 when it is larger than any form of ours, 408 when it does not come."""
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _BODY_LIMIT:
-            return None
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > _BODY_LIMIT:
+                    raise HTTPException(413, headers=PRIVATE)
+    except TimeoutError:
+        raise HTTPException(408, headers=PRIVATE) from None
     return body
 
 
+def _accept_language(request: Request) -> str:
+    return request.headers.get("accept-language", "")
+
+
+def _peer(request: Request) -> str:
+    """The visitor's IP address; a proxy may say anything."""
+    said = request.client.host if request.client else ""
+    try:
+        return str(ipaddress.ip_address(said))
+    except ValueError:
+        return ""
+
+
 def _place(text: str) -> tuple[int, int] | None:
-    site, dash, occurrence = text.partition("-")
-    if not (dash and site.isdecimal() and occurrence.isdecimal() and len(text) < 12 and text.isascii()):
-        return None
-    return int(site), int(occurrence)
+    site, _, occurrence = text.partition("-")
+    numbers = _number(site), _number(occurrence)
+    return None if numbers[0] is None or numbers[1] is None else (numbers[0], numbers[1])
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER else None

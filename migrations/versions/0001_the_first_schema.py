@@ -107,6 +107,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("seen", sa.Float(), nullable=False),
+        sa.Column("trouble", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("owner", name=op.f("pk_process")),
     )
     op.create_table(

@@ -109,7 +109,8 @@ def test_an_order_that_comes_again_with_other_lines_is_updated(store: Store, tak
         store,
         "orders",
         HEADER
-        + "O1,1,anna@shop.test,,2026-01-02,P1,3,10.00,,3,\nO1,2,,,,P9,1,4,,,\nO2,1,bo@shop.test,,2026-01-02,P1,1,9,,,\n",
+        + "O1,1,anna@shop.test,,2026-01-02,P1,3,10.00,,3,\n"
+        + "O1,2,,,,P9,1,4,,,\nO2,1,bo@shop.test,,2026-01-02,P1,1,9,,,\n",
     )
 
     assert (1, 1, 1) == (told.added, told.updated, told.unchanged)
@@ -147,7 +148,7 @@ def test_lines_of_an_order_may_stand_apart(sqlite_store: Store, take: Take) -> N
     take(
         sqlite_store,
         "orders",
-        "order_id,email,ordered_at,price\nO1,a@shop.test,2026-01-02,1\nO2,b@shop.test,2026-01-02,2\nO1,a@shop.test,2026-01-02,3\n",
+        "order_id,email,ordered_at,price\nO1,a@x.test,2026-01-02,1\nO2,b@x.test,2026-01-02,2\nO1,a@x.test,2026-01-02,3\n",
     )
 
     assert [("O1", 1, 100), ("O1", 2, 300), ("O2", 1, 200)] == [

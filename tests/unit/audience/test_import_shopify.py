@@ -25,9 +25,11 @@ CUSTOMERS = (
 ORDERS = (
     "Name,Email,Financial Status,Paid at,Currency,Subtotal,Discount Amount,Created at,Lineitem quantity,Lineitem name,"
     "Lineitem price,Lineitem sku,Lineitem discount,Cancelled at,Id\n"
-    "#1002,anna@shop.test,paid,2026-01-15 10:23:45 +0200,EUR,30.00,0,2026-01-15 10:23:45 +0200,2,Cod - Large,10.00,COD-L,1.00,,55\n"
+    "#1002,anna@shop.test,paid,2026-01-15 10:23:45 +0200,EUR,30.00,0,"
+    "2026-01-15 10:23:45 +0200,2,Cod - Large,10.00,COD-L,1.00,,55\n"
     "#1002,,,,,,,,1,Ham,10.00,,0,,\n"
-    "#1001,bo@shop.test,refunded,2026-01-14 09:00:00 +0200,EUR,5.00,0,2026-01-14 09:00:00 +0200,1,Cod - Small,5.00,COD-S,0,"
+    "#1001,bo@shop.test,refunded,2026-01-14 09:00:00 +0200,EUR,5.00,0,"
+    "2026-01-14 09:00:00 +0200,1,Cod - Small,5.00,COD-S,0,"
     "2026-01-14 12:00:00 +0200,54\n"
 )
 PRODUCTS = (

@@ -1,8 +1,10 @@
 """Which stage a contact is in, by own rhythm."""
 
 import pytest
+import sqlalchemy as sa
 
-from engine.audience.lifecycle import stage
+from engine.audience.lifecycle import stage, stage_sql
+from engine.store import Store
 
 
 def at_stage(
@@ -40,3 +42,30 @@ def test_nobody_is_at_risk_within_two_weeks() -> None:
 
 def test_ninety_days_stand_in_while_nobody_has_bought_twice() -> None:
     assert ["new", "at_risk"] == [at_stage(1, silent, gap=None) for silent in (180, 181)]
+
+
+def test_sql_tells_the_same_stage_to_the_day(store: Store) -> None:
+    """Own mean gap 12, the shop's 30 or unknown: limits fall on whole days, where > and >= part."""
+    people = [
+        (days, silent, mean, score, gap)
+        for days, mean in ((1, None), (3, 12.0), (5, 12.0))
+        for silent in (None, 0, 14, 15, 36, 37, 42, 43, 72, 73, 84, 85, 144, 145, 168, 169, 240, 241, 480, 481)
+        for score in (3, 4)
+        for gap in (30.0, None)
+    ]
+
+    asked = [
+        stage_sql(
+            purchase_days=sa.literal(days, sa.Integer),
+            mean_gap_days=sa.literal(mean, sa.Double),
+            days_since=sa.literal(silent, sa.BigInteger),
+            frequency_score=sa.literal(score, sa.Integer),
+            shop_gap_days=gap,
+        )
+        for days, silent, mean, score, gap in people
+    ]
+    with store.read() as db:
+        told = [db.scalar(sa.select(one)) for one in asked]
+
+    assert [at_stage(days, silent, mean, score, gap) for days, silent, mean, score, gap in people] == told
+    assert {"prospect", "new", "active", "loyal", "at_risk", "lapsed", "lost"} == set(told)

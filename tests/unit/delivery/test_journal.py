@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.delivery import Journal, owner_name, read_journal, trusted_journal
+from engine.delivery import Journal, forget_older, owner_name, read_journal, trusted_journal
 from engine.errors import StoreUnavailable
 from engine.model import JournalProof, MessageState, Outcome
 
@@ -27,6 +27,15 @@ def test_a_journal_tells_what_was_handed_over_and_what_was_answered(tmp_path: Pa
     proof = read_journal(tmp_path / "new", 7, 2)
 
     assert JournalProof(handed=frozenset({0, 2}), answered={0: SENT, 1: REFUSED}) == proof
+
+
+def test_a_second_dot_for_the_same_message_voids_the_answer_to_the_first(tmp_path: Path) -> None:
+    with Journal(tmp_path, 7, 2) as journal:
+        journal.handing_over(0)
+        journal.answered(0, Outcome(state=MessageState.DEFERRED, reason="temporary", reply="451 later", stage="."))
+        journal.handing_over(0)
+
+    assert JournalProof(handed=frozenset({0}), answered={}) == read_journal(tmp_path, 7, 2)
 
 
 def test_each_line_is_on_its_way_to_the_disk_before_the_call_returns(tmp_path: Path) -> None:
@@ -163,3 +172,12 @@ def test_a_folder_that_cannot_be_made_is_told_with_its_cure(tmp_path: Path) -> N
 
     with pytest.raises(StoreUnavailable, match="free some space, then `mailer resume`"):
         Journal(tmp_path / "state", 7, 2)
+
+
+def test_the_journals_of_earlier_claims_are_forgotten_and_no_others(tmp_path: Path) -> None:
+    for batch_id, fence in ((7, 1), (7, 2), (7, 3), (71, 1)):
+        Journal(tmp_path, batch_id, fence).close()
+
+    forget_older(tmp_path, 7, 3)
+
+    assert ["7.3.journal", "71.1.journal"] == sorted(path.name for path in tmp_path.iterdir())

@@ -68,6 +68,7 @@ def test_a_process_whose_name_holds_brackets_and_blanks_is_read_right() -> None:
         assert one.stdout is not None
         name = one.stdout.readline().strip()
 
+        assert name.rpartition("|")[2].isdigit()
         assert not is_dead(name)
         one.kill()
 

@@ -4,6 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,12 @@ def transport() -> Iterator[Make]:
     yield make
     for one in made:
         one.close()
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not happened():
+        assert time.monotonic() < end
 
 
 def as_word(outcome: Outcome) -> tuple[str, str, str]:
@@ -384,9 +392,7 @@ def test_a_server_that_waits_for_a_body_without_recipient_gets_none(transport: M
 
     with scripted(eager) as server:
         outcome = transport(server.port).send(mail(), never)
-        end = time.monotonic() + 5
-        while not seen:
-            assert time.monotonic() < end
+        until(lambda: bool(seen))
 
     assert ("refused", "unknown_address", "RCPT") == as_word(outcome)
     assert ["hung up"] == seen
@@ -414,9 +420,93 @@ def test_a_server_that_offers_pipelining_and_cannot_do_it_is_served_step_by_step
         line.hear()
 
     with scripted(liar, careful) as server:
-        outcome = transport(server.port, timeout=0.3).send(mail(), go_ahead)
+        outcome = transport(server.port, timeout=1).send(mail(), go_ahead)
 
         assert ("sent", 2) == (outcome.state.value, server.connections)
+
+
+def refuse(line: Line, *answers: str) -> None:
+    """Answer these, then say goodbye to whatever comes."""
+    for answer in answers:
+        line.hear()
+        line.say(answer)
+    line.hear()
+    line.say("250 ok")
+
+
+def take(line: Line) -> None:
+    line.greet("PIPELINING")
+    line.take_envelope()
+    line.take_body()
+    line.say("250 stored")
+    line.hear()
+
+
+def test_without_pipelining_nothing_is_asked_after_a_refusal(transport: Make) -> None:
+    def strict(line: Line) -> None:
+        line.greet()
+        refuse(line, "250 ok", "550 5.1.1 unknown")
+        line.hear()
+
+    with scripted(strict) as server:
+        transport(server.port).send(mail(), never)
+
+        assert ["RCPT TO:<ann@example.test>", "RSET"] == server._lines[0].heard[2:4]
+
+
+@pytest.mark.parametrize("features", [["PIPELINING"], []])
+def test_421_to_a_kept_connection_is_only_its_age_and_to_a_fresh_one_an_answer(
+    transport: Make, features: list[str]
+) -> None:
+    def aged(line: Line) -> None:
+        line.greet(*features)
+        line.take_envelope()
+        line.take_body()
+        line.say("250 stored")
+        line.hear()
+        line.say("421 4.4.2 you were silent for too long")
+
+    def busy(line: Line) -> None:
+        line.greet(*features)
+        line.hear()
+        line.say("421 4.7.0 too many messages")
+
+    with scripted(aged, take, busy) as server:
+        relay = transport(server.port, pauses=(60.0,))
+        relay.send(mail(), go_ahead)
+        renewed = relay.send(mail(), go_ahead)
+        relay.close()
+        throttled = relay.send(mail(), never)
+
+        assert "sent" == renewed.state.value
+        assert ("deferred", "throttled", "MAIL") == as_word(throttled)
+        assert 3 == server.connections
+
+
+@pytest.mark.parametrize("ending", ["skip", "fault"])
+def test_a_mail_that_is_not_to_go_is_torn_off_at_once(transport: Make, ending: str) -> None:
+    ends: list[str] = []
+
+    def listening(line: Line) -> None:
+        line.greet()
+        line.take_envelope()
+        try:
+            ends.append(line.take_body()[-1])
+        except ConnectionResetError:
+            ends.append("reset")
+
+    def before_dot() -> Outcome | None:
+        if ending == "fault":
+            raise ZeroDivisionError
+        return Outcome(state=MessageState.SKIPPED, reason="opted_out")
+
+    with scripted(listening) as server:
+        relay = transport(server.port)
+        with suppress(ZeroDivisionError):
+            assert ("skipped", "opted_out", "") == as_word(relay.send(mail(), before_dot))
+        until(lambda: bool(ends))
+
+    assert ["reset"] == ends
 
 
 def test_a_skip_at_the_dot_leaves_the_server_without_the_mail(inbox: Inbox, transport: Make) -> None:
@@ -477,7 +567,7 @@ def test_a_local_part_beyond_ascii_goes_to_a_server_that_takes_it(inbox: Inbox, 
     transport(inbox.port).send(mail("jörg@example.test"), go_ahead)
 
     assert [("jörg@example.test",)] == [one.recipients for one in inbox.received]
-    assert "SMTPUTF8" in inbox.received[0].options
+    assert {"SMTPUTF8", f"SIZE={len(DATA)}"} == set(inbox.received[0].options)
 
 
 def test_a_local_part_beyond_ascii_is_refused_where_the_server_does_not_take_it(inbox: Inbox, transport: Make) -> None:
@@ -505,8 +595,10 @@ def test_a_connection_lost_after_the_dot_is_uncertain_for_the_server_has_the_mai
 
 def test_an_answer_that_comes_too_late_is_uncertain(inbox: Inbox, transport: Make) -> None:
     inbox.after_storing = "hang"
+    relay = transport(inbox.port)
+    relay._waits = replace(relay._waits, dot=0.1)
 
-    outcome = transport(inbox.port, timeout=0.2).send(mail(), go_ahead)
+    outcome = relay.send(mail(), go_ahead)
 
     assert ("uncertain", "reply_lost", ".") == as_word(outcome)
     assert 1 == len(inbox.received)
@@ -586,7 +678,7 @@ def test_giving_up_before_the_dot_hands_nothing_over(transport: Make) -> None:
         line.greet()
         relay.give_up_after(10)
         line.take_envelope()
-        line.hear()
+        line.take_body()
 
     with scripted(stopping) as server:
         relay = transport(server.port)
@@ -616,9 +708,7 @@ def test_what_does_not_speak_smtp_is_unavailable(transport: Make, said: str) -> 
         transport(server.port).check()
 
 
-def test_an_answer_without_end_is_cut_off(transport: Make) -> None:
-    def flood(line: Line) -> None:
-        line.say(*["220-more"] * 100_000)
-
-    with scripted(flood) as server, pytest.raises(TransportUnavailable, match="has no end"):
+@pytest.mark.parametrize("flood", [["220-more"] * 100_000, ["220 " + "x" * 1_000_000]])
+def test_an_answer_without_end_is_cut_off(transport: Make, flood: list[str]) -> None:
+    with scripted(lambda line: line.say(*flood)) as server, pytest.raises(TransportUnavailable, match="has no end"):
         transport(server.port).check()

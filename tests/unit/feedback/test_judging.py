@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.feedback import judge
 from engine.model import Hit, HitKind, Verdict
@@ -77,6 +79,27 @@ def test_a_burst_does_not_taint_a_click_an_hour_later() -> None:
     later = replace(CLICK, at=CLICK.at + timedelta(hours=1))
 
     assert [Verdict.MACHINE] * 3 + [Verdict.HUMAN] == verdict(*burst, later)
+
+
+def test_a_burst_reaches_two_seconds_to_either_side(at: datetime) -> None:
+    seconds = (0.0, 2.0, 4.0, 4.1)  # the second and third see three places within two seconds, the others two
+
+    clicks = [replace(CLICK, site=n, at=at + timedelta(seconds=s)) for n, s in enumerate(seconds)]
+
+    assert [Verdict.HUMAN, Verdict.MACHINE, Verdict.MACHINE, Verdict.HUMAN] == [
+        one.verdict for one in judge(clicks, None)
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 80))))
+def test_bursts_are_those_that_comparing_each_with_each_finds(found: list[tuple[int, int]]) -> None:
+    clicks = [replace(CLICK, site=site, at=SENT + timedelta(seconds=9, milliseconds=100 * t)) for site, t in found]
+
+    slowly = [
+        3 <= len({other.site for other in clicks if abs(other.at - one.at) <= timedelta(seconds=2)}) for one in clicks
+    ]
+
+    assert slowly == [one.verdict is Verdict.MACHINE for one in judge(clicks, SENT)]
 
 
 def test_the_reasons_are_told() -> None:

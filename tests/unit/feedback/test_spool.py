@@ -61,13 +61,46 @@ def test_a_broken_line_costs_only_itself(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "spool").touch()
     spool = Spool(tmp_path / "spool")
     spool.append(a_hit())
-    (tmp_path / "spool").rmdir()
 
     with pytest.raises(OSError, match="spool"):
         spool.flush()
-    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool").unlink()
     spool.flush()
 
     assert 1 == len(list(spool.drain()))
+
+
+def test_a_full_disk_is_not_filled_with_halves_of_files(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append(a_hit())
+    spool.flush()
+    (written,) = tmp_path.glob("*.jsonl")
+    # The next file's name is taken by a folder: as on a full disk, the last step fails.
+    (tmp_path / written.name.replace("00000001", "00000002")).mkdir()
+    spool.append(a_hit())
+
+    with pytest.raises(IsADirectoryError):
+        spool.flush()
+
+    assert [] == list(tmp_path.glob("*.part"))
+
+
+def test_what_waits_while_nothing_can_be_written_has_an_end(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, most_waiting=3)
+    for site in range(5):
+        spool.append(a_hit(site))
+    spool.flush()
+
+    (drained,) = spool.drain()
+
+    assert [0, 1, 2] == [hit.site for _, hit in drained.hits]
+
+
+@pytest.mark.parametrize("line", ['{"at": "2026-03-01T12:00:00"}', '"x"', "\x00", '{"site": Infinity}', "null"])
+def test_a_line_of_a_strangers_making_is_no_hit(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.jsonl").write_bytes(line.encode() + b"\n\xff\xfe\n")
+
+    assert [[]] == [drained.hits for drained in Spool(tmp_path).drain()]

@@ -1,5 +1,6 @@
 """What survives the MJML compiler, what is refused, and where the fault is said to be."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -352,3 +353,14 @@ def test_the_hash_changes_with_every_letter_and_not_with_the_folder(tmp_path: Pa
 )
 def test_exactly_the_fields_that_are_read_are_known(tmp_path: Path, body: str, fields: set[str]) -> None:
     assert fields == set(compiled(tmp_path, mjml(body)).fields)
+
+
+def test_a_line_end_between_two_links_is_a_space_in_the_mail(tmp_path: Path) -> None:
+    mjml = """<mjml><mj-head><mj-title>T</mj-title></mj-head><mj-body><mj-section><mj-column><mj-text>
+    <a href="https://shop.test/a">one</a>
+    <a href="https://shop.test/b">two</a></mj-text></mj-column></mj-section></mj-body></mjml>"""
+    (tmp_path / "en.mjml").write_text(mjml)
+
+    (made,) = compile_template(tmp_path, {}, replace(SHOP, languages=("en",))).values()
+
+    assert re.search(r"one</a>\s+<a", made.html.source)

@@ -199,6 +199,13 @@ def test_transactional_mail_needs_no_way_out() -> None:
     assert [] == check_mail(data, replace(EXPECTED, message_class="transactional"))
 
 
+@pytest.mark.parametrize("charset", [b"iso-8859-1", b"no-such-charset"])
+def test_a_mail_of_another_charset_is_read_too(charset: bytes) -> None:
+    data = made(Text(html=Text.html + "&uuml;", text=Text.text)).replace(b"charset=utf-8", b"charset=" + charset)
+
+    assert [] == codes(data)
+
+
 def test_a_recipient_beyond_ascii_is_allowed_to_stand_raw() -> None:
     assert [] == codes(made(to=Mailbox(email="jörg@example.test", name="Jörg")))
 

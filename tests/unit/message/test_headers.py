@@ -144,6 +144,17 @@ def test_this_machine_may_do_without_https() -> None:
 @given(anything)
 @example("x" * 70 + " end")
 def test_any_name_arrives_as_cleaned_and_nothing_else_does(name: str) -> None:
+    name_arrives(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_nasty_name_arrives_as_cleaned(name: str) -> None:
+    name_arrives(name)
+    subject_arrives(name)
+    is_well_formed(name, name, name)
+
+
+def name_arrives(name: str) -> None:
     lines = written(to=Mailbox(email="ann@example.test", name=name))
     parsed = read(lines)
 
@@ -170,6 +181,10 @@ def test_a_short_name_is_read_alike_by_the_standard_library(name: str) -> None:
 
 @given(anything)
 def test_any_subject_arrives_as_cleaned_and_nothing_else_does(subject: str) -> None:
+    subject_arrives(subject)
+
+
+def subject_arrives(subject: str) -> None:
     lines = written(subject)
     parsed = read(lines)
 
@@ -180,6 +195,10 @@ def test_any_subject_arrives_as_cleaned_and_nothing_else_does(subject: str) -> N
 
 @given(anything, anything, anything)
 def test_every_line_is_ascii_short_and_no_encoded_word_is_too_long(name: str, subject: str, campaign: str) -> None:
+    is_well_formed(name, subject, campaign)
+
+
+def is_well_formed(name: str, subject: str, campaign: str) -> None:
     lines = written(subject, to=Mailbox(email="ann@example.test", name=name), campaign=campaign).values()
 
     for line in (piece for one in lines for piece in one.split("\r\n")):

@@ -201,6 +201,10 @@ def test_a_context_is_json_with_only_what_is_read(tmp_path: Path) -> None:
     assert render(template, context, LINKS) == render(template, json.loads(json.dumps(context)), LINKS)
 
 
+def test_a_card_that_is_only_asked_for_is_there(tmp_path: Path) -> None:
+    assert "yes" == said(tmp_path, "{% if favourite_product %}yes{% endif %}")
+
+
 def test_a_greeting_is_in_the_messages_language(tmp_path: Path) -> None:
     template = compiled(tmp_path, mjml("{{ greeting }}"), language="fi")
 

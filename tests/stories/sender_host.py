@@ -1,0 +1,184 @@
+"""Processes that start within milliseconds: the engine is loaded once, and every order is carried out in a fork.
+
+So a kill hits a process that works, not one that imports. Beside the orders' names stands the story of a shop day:
+one sender, one operator, one importer.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine import pipeline
+from engine.errors import MailerError
+from engine.ledger import advancing, claiming
+from engine.pipeline import holding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One forked process. Not our child: its end is seen through its pidfd."""
+
+    pid: int
+    said: Path
+    watch: int
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return not select.select([self.watch], [], [], 0)[0]
+
+    def rest(self, seconds: float) -> None:
+        """Let it work, and be back at once when it ends."""
+        select.select([self.watch], [], [], seconds)
+
+    def kill(self) -> None:
+        """kill -9; back when it is gone."""
+        self.signal(signal.SIGKILL)
+        assert select.select([self.watch], [], [], 10)[0]
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        signal.pidfd_send_signal(self.watch, number)
+
+    def wait(self, seconds: float = 120) -> dict[str, Any]:
+        """What it said at its end; empty when it was killed."""
+        assert select.select([self.watch], [], [], seconds)[0], "it does not end"
+        text = self.said.read_text() if self.said.exists() else "{}"
+        found: dict[str, Any] = json.loads(text)
+        assert "bug" not in found, found["bug"]
+        return found
+
+
+class SenderHost:
+    """Takes orders: `start("send_due", folder=..., plan=...)`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._orders = 0
+        self._workers: list[Worker] = []
+        command = [sys.executable, __file__]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, order: str, folder: Path, **values: object) -> Worker:
+        """Fork a process that carries out the order in this workspace."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._orders += 1
+        said = self._folder / f"{self._orders}.json"
+        line = {"order": order, "folder": str(folder), "said": str(said), **values}
+        self._process.stdin.write(json.dumps(line) + "\n")
+        self._process.stdin.flush()
+        pid = int(self._process.stdout.readline())
+        worker = Worker(pid=pid, said=said, watch=os.pidfd_open(pid))
+        # Only now may it end: a pid that is gone can't be opened.
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        self._workers.append(worker)
+        return worker
+
+    def end_all(self) -> None:
+        """Leave nothing behind: after each test."""
+        for one in self._workers:
+            if one.is_alive():
+                one.signal(signal.SIGKILL)
+            os.close(one.watch)
+        self._workers.clear()
+
+    def close(self) -> None:
+        """End the host itself."""
+        self.end_all()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+# ------------------------------------------------------------------------------------------- inside the host
+
+
+def send_due(mailer: pipeline.Mailer, plan: int, lease: float | None = None) -> dict[str, Any]:
+    """One sender. `lease` shortens the lease that it takes, in seconds, for the story of its running out."""
+    if lease is not None:
+        claiming.LEASE_SECONDS = advancing.LEASE_SECONDS = lease
+        holding._SURE_SECONDS = lease / 2
+    pipeline.send_due(mailer, pipeline.Stop(), plan)
+    return {}
+
+
+def send(mailer: pipeline.Mailer, campaign: str, plan: int | None = None, together: str = "") -> dict[str, Any]:
+    """One operator who types `mailer send`; two that meet at `together` say yes at the same moment."""
+
+    def agree(_made: pipeline.Planned) -> None:
+        if together:
+            (Path(together) / str(os.getpid())).touch()
+            while len(list(Path(together).iterdir())) < 2:
+                time.sleep(0.001)
+
+    result = pipeline.send(mailer, campaign, plan, "once", mailer.clock(), agree, _quiet)
+    return {"plan": result.plan_id, "counts": dict(result.counts), "notes": list(result.notes)}
+
+
+def import_again_and_again(mailer: pipeline.Mailer, file: str, until: str) -> dict[str, Any]:
+    """One importer: contacts in, over and over, a little different each time, until there is a file `until`."""
+    source, times = Path(file), 0
+    text = source.read_text()
+    while not Path(until).exists():
+        times += 1
+        source.write_text(text.replace("Round 0", f"Round {times}"))
+        pipeline.import_file(mailer, "contacts", source, {}, "", "point", _quiet)
+    return {"times": times}
+
+
+def _quiet(_done: int, _total: int | None) -> None:
+    """Nobody looks at the progress."""
+
+
+ORDERS = {one.__name__: one for one in (send_due, send, import_again_and_again)}
+
+
+def carry_out(order: str, folder: str, said: str, **values: Any) -> None:
+    """Do it, and write down how it ended."""
+    mailer = pipeline.open_mailer(Path(folder))
+    try:
+        answer = ORDERS[order](mailer, **values)
+    except MailerError as fault:
+        answer = {"fault": type(fault).__name__, "exit_code": fault.exit_code, "message": str(fault)}
+    except Exception:
+        answer = {"bug": traceback.format_exc()}
+    finally:
+        mailer.store.close()
+    whole = Path(f"{said}.part")
+    whole.write_text(json.dumps(answer))
+    whole.rename(said)
+
+
+def main() -> None:
+    """Fork for each line of orders; the forks are nobody's children to wait for."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    orders = sys.stdin
+    while line := orders.readline():
+        start, begin = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(begin)
+            os.read(start, 1)
+            carry_out(**json.loads(line))
+            os._exit(0)
+        os.close(start)
+        print(pid, flush=True)
+        orders.readline()
+        os.write(begin, b"g")
+        os.close(begin)
+
+
+if __name__ == "__main__":
+    main()
