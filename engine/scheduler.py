@@ -105,9 +105,11 @@ class Rounds:
         self._faults: dict[str, str] = {}
 
     def beat(self) -> None:
+        """Say that the parent lives."""
         self._guarded("beat", lambda: pipeline.beat(self._mailer, "run"))
 
     def tick(self) -> None:
+        """All that is to be done every few seconds."""
         with self._at_work:
             for step in pipeline.STEPS:
                 self._guarded(step.__name__.strip("_"), lambda step=step: step(self._mailer, self._mailer.clock()))  # type: ignore[misc]

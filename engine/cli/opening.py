@@ -20,7 +20,7 @@ def workspace(context: typer.Context, at: str | None = None) -> Iterator[Mailer]
     """The opened workspace; with `--at` its clock stands at that moment."""
     mailer = pipeline.open_mailer(folder_of(context))
     try:
-        yield replace(mailer, clock=clock_set_to(moment(mailer, at))) if at else mailer
+        yield replace(mailer, clock=clock_set_to(moment(mailer, at))) if at is not None else mailer
     finally:
         mailer.store.close()
 
@@ -33,7 +33,7 @@ def folder_of(context: typer.Context) -> Path:
 
 def moment(mailer: Mailer, at: str | None) -> datetime:
     """The moment of `--at`, or now by the workspace's clock."""
-    return parse_moment(at, mailer.zone) if at else mailer.clock()
+    return mailer.clock() if at is None else parse_moment(at, mailer.zone)
 
 
 def folder_to_write(option: str, folder: Path | None) -> None:

@@ -9,7 +9,7 @@ from engine import pipeline
 # Known to everybody, so that the lots fall the same way in every demo. A real workspace gets a secret of its own.
 _SECRET = "the demo's secret is no secret: its people are made up"
 
-_CONFIG = """# The demo's workspace. Its clock stands still at the moment below; its people are made up, its secret is known.
+_CONFIG = """# The demo's workspace. Its clock stands still at the moment below; people are made up, its secret known.
 
 [shop]
 name = "Harvest Lane Market"

@@ -228,7 +228,24 @@ def _nobody_asks(_made: pipeline.Planned) -> None:
     """The demo's mails go to this machine alone."""
 
 
+class _Watch:
+    """How long the chapters take."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self) -> float:
+        before, self._last = self._last, time.monotonic()
+        return self._last - before
+
+
+_watch = _Watch()
+
+
 def _chapter(name: str, what: str) -> None:
+    seconds = _watch.lap()
+    if seconds >= 1:
+        out.print(f"  [dim]{seconds:.0f} s[/dim]")
     out.print(f"\n[bold]{name}[/bold]  {what}")
 
 

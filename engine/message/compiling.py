@@ -35,7 +35,8 @@ _PIXEL = (
     'style="display:block;border:0;width:1px;height:1px;">{% endif %}'
 )
 _OUTLOOK = re.compile(r"<!--\[if[^\]]*\]>(?!<!-->).*?<!\[endif\]-->", re.DOTALL)
-_TEXT_ELEMENT = re.compile(r"<mj-text\b.*?</mj-text>", re.DOTALL)
+# Not the empty ones that set defaults in mj-attributes: what follows them is no text.
+_TEXT_ELEMENT = re.compile(r"<mj-text\b[^>]*(?<!/)>.*?</mj-text>", re.DOTALL)
 _LINE_BETWEEN = re.compile(r"(?<=>)[ \t]*[\r\n]\s*(?=<)")
 _POSITION = re.compile(r" at position (\d+):(\d+)")
 _ADDRESSES = frozenset(["href", "src", "background-url"])

@@ -1,4 +1,4 @@
-"""What did it earn? Everybody as assigned, their orders within the window, arms compared, and what to know beforehand."""
+"""What did it earn? Everybody as assigned, their orders within the window, arms compared, and what to know."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -140,7 +140,7 @@ def _notes(mailer: Mailer, plan: Plan) -> list[Check]:
     simulated = _simulated(mailer)
     notes = [Check(name="simulated", ok=False, message=simulated)] if simulated else []
     if counts["uncertain"]:
-        said = f"{counts['uncertain']} messages are uncertain: handed over, but the answer was lost; they count as not sent"
+        said = f"{counts['uncertain']} messages are uncertain: the answer was lost; they count as not sent"
         notes.append(Check(name="uncertain", ok=False, message=said))
     if counts["waiting"] or counts["claimed"] or counts["deferred"]:
         left = counts["waiting"] + counts["claimed"] + counts["deferred"]

@@ -105,14 +105,14 @@ def _engine(url: str, begin: str) -> sa.Engine:
         # psycopg 3 by name, so that a plain postgresql:// address works.
         driven = url.replace("postgresql://", "postgresql+psycopg://", 1)
         try:
-            return sa.create_engine(driven, pool_size=4, max_overflow=8)
+            return sa.create_engine(driven, pool_size=4, max_overflow=8, hide_parameters=True)
         except ModuleNotFoundError:
             raise StoreUnavailable(
                 "PostgreSQL's driver is not installed; install it with: pip install 'mailer[postgresql]'"
             ) from None
         except ArgumentError:
             raise StoreUnavailable("[database] url is no address; write postgresql://user@host/name") from None
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, hide_parameters=True)  # a traceback in a log names no address
     sa.event.listen(engine, "connect", _prepare)
     if begin == "BEGIN IMMEDIATE":
         sa.event.listen(engine, "connect", _prepare_writer)

@@ -408,6 +408,7 @@ def upgrade() -> None:
         sa.Column("revenue_cents", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(["order_pk"], ["orders.id"], name=op.f("fk_order_line_order_pk")),
         sa.PrimaryKeyConstraint("order_pk", "line_no", name=op.f("pk_order_line")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("order_line", schema=None) as batch_op:
         batch_op.create_index("ix_order_line_product", ["product_id"], unique=False)

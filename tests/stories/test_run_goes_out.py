@@ -29,6 +29,7 @@ def test_what_was_released_goes_out_at_its_hour_and_not_before(
         for name in ("web", "sender-1", "sender-2"):
             run.child(name)
 
+        shop.configure(sink.port, web=run.web)  # `send` itself with one connection: it starts no processes then
         hour = in_seconds(4 + 3 * seconds_to_plan(shop, "few"))
         campaign_at(shop, "few", hour)
         code = mailer_command(["send", "story", "--yes", "--workspace", str(shop.folder), "--format", "json"])

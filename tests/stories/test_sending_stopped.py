@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -199,6 +200,18 @@ def test_ctrl_c_twice_does_not_wait_and_says_whose_answer_is_lost(
     assert_everybody_has_one(sink)
 
 
+def wait_for_one_sender_of(parent: int) -> None:
+    """Until just one of the spawned processes lives."""
+    children = Path(f"/proc/{parent}/task/{parent}/children")
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        lines = [Path(f"/proc/{pid}/cmdline") for pid in children.read_text().split()]
+        if 1 == sum(b"spawn_main" in line.read_bytes() for line in lines if line.exists()):
+            return
+        time.sleep(0.02)
+    raise AssertionError("the second sender never ended")
+
+
 def test_a_sender_that_dies_beside_another_is_told_and_resume_takes_its_batch_over(
     host: SenderHost, sqlite_shop: Shop, sink: Sink, held: Held
 ) -> None:
@@ -208,6 +221,7 @@ def test_a_sender_that_dies_beside_another_is_told_and_resume_takes_its_batch_ov
 
     operator = host.start("send", sqlite_shop.folder, campaign="story")
     held.wait()
+    wait_for_one_sender_of(operator.pid)  # the other one found nothing to do; still loading, it would take over
     with mailer.store.read() as db:
         owner = db.scalars(sa.select(batch.c.owner).where(batch.c.state == "leased")).one()
     os.kill(int(owner.split("|")[2]), signal.SIGKILL)

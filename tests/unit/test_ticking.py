@@ -1,6 +1,7 @@
 """What is done while nobody asks, at moments that a test chooses."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,19 +13,27 @@ from tracked_shop import CAMPAIGN, SENT_AT, make_shop, moved, opened, quiet
 
 from engine import delivery, ledger, pipeline
 from engine.errors import UnknownPlan
-from engine.model import CampaignState, MessageState, Outcome
+from engine.model import CampaignState, Hit, HitKind, MessageState, Outcome
 from engine.pipeline import Mailer
-from engine.store.tables import message, process
+from engine.store.tables import hit, message, process
 
 UNCERTAIN = Outcome(state=MessageState.UNCERTAIN, reason="reply_lost")
 DEFERRED = Outcome(state=MessageState.DEFERRED, reason="greylisted")
 
 
-@pytest.fixture
-def mailer(tmp_path: Path) -> Iterator[Mailer]:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four people, and a campaign for them that nobody has sent."""
-    make_shop(tmp_path, 1, send=False)
-    with opened(tmp_path) as mailer:
+    folder = tmp_path_factory.mktemp("made") / "shop"
+    folder.mkdir()
+    make_shop(folder, 1, send=False)
+    return folder
+
+
+@pytest.fixture
+def mailer(made: Path, tmp_path: Path) -> Iterator[Mailer]:
+    """A workspace of their own for each test."""
+    with opened(Path(shutil.copytree(made, tmp_path / "shop"))) as mailer:
         yield mailer
 
 
@@ -135,6 +144,22 @@ def test_a_campaign_whose_doubts_are_assumed_away_ends(mailer: Mailer) -> None:
     pipeline.tick(later(mailer, minutes=31))
 
     assert CampaignState.ENDED == standing(mailer)
+
+
+def test_hits_that_a_dead_web_process_left_behind_are_brought_in(mailer: Mailer) -> None:
+    released(mailer)
+    ended(mailer, SENT_AT, Outcome(state=MessageState.SENT))
+    with mailer.store.read() as db:
+        anna = db.scalar(sa.select(message.c.delivery_id).where(message.c.contact_id == 1))
+    left_behind = pipeline.spool_of(mailer)
+    left_behind.append(Hit(kind=HitKind.CLICK, delivery_id=str(anna), site=0, occurrence=0, at=SENT_AT))
+    left_behind.flush()
+
+    pipeline.tick(later(mailer, hours=1))
+    pipeline.tick(later(mailer, hours=1))
+
+    with mailer.store.read() as db:
+        assert 1 == db.scalar(sa.select(sa.func.count()).select_from(hit))
 
 
 # ---------------------------------------------------------------- every night

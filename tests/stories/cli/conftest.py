@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from desk import CONFIG, CONTACTS, ORDERS, PRODUCTS, Desk
+from desk import CONFIG, CONTACTS, ORDERS, PRODUCTS, SECRET, Desk
 
 from engine import pipeline
 
@@ -14,6 +14,8 @@ from engine import pipeline
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shop with its people, products and orders; copied for every test."""
     folder = tmp_path_factory.mktemp("desk") / "shop"
+    folder.mkdir()
+    (folder / "secret.key").write_text(SECRET)
     pipeline.init(folder, CONFIG)
     mailer = pipeline.open_mailer(folder)
     for kind, text in (("contacts", CONTACTS), ("products", PRODUCTS), ("orders", ORDERS)):

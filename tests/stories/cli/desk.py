@@ -35,6 +35,8 @@ base_url = "https://mail.harbour.test"
 fixed_at = 2026-03-01T12:00:00Z
 """
 
+SECRET = "the desk's own secret; the draws of holdout and variant hang on it\n"
+
 # Ten said yes, one said no, one was never asked.
 PEOPLE = [f"p{n}@people.test" for n in range(12)]
 _CONSENT = {10: "no", 11: ""}

@@ -364,3 +364,14 @@ def test_a_line_end_between_two_links_is_a_space_in_the_mail(tmp_path: Path) -> 
     (made,) = compile_template(tmp_path, {}, replace(SHOP, languages=("en",))).values()
 
     assert re.search(r"one</a>\s+<a", made.html.source)
+
+
+def test_spaces_are_put_only_into_texts_and_not_between_the_layouts_own_elements(tmp_path: Path) -> None:
+    (tmp_path / "en.mjml").write_text("""<mjml><mj-head><mj-title>T</mj-title>
+    <mj-attributes>
+      <mj-text padding="0"/>
+      <mj-all color="#111111"/>
+    </mj-attributes></mj-head>
+    <mj-body><mj-section><mj-column><mj-text>Hello</mj-text></mj-column></mj-section></mj-body></mjml>""")
+
+    assert ["en"] == list(compile_template(tmp_path, {}, replace(SHOP, languages=("en",))))
