@@ -5,6 +5,7 @@ safety, 5 ended with messages deferred or uncertain.
 """
 
 import sys
+from io import TextIOWrapper
 
 from engine.cli import campaigns, contacts, demo, importing, planning, reporting, running, segments, sending, setting_up
 from engine.cli.app import run
@@ -17,4 +18,7 @@ __all__ = ["COMMANDS", "main"]
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that a terminal can't show is no fault
     sys.exit(run(sys.argv[1:]))

@@ -130,8 +130,9 @@ def progress_of(what: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 def to_json(data: Any) -> str:
-    """JSON with moments as ISO 8601."""
-    return json.dumps(data, ensure_ascii=False, default=_jsonable)
+    """JSON with moments as ISO 8601; in ASCII where the terminal or pipe can't take every script."""
+    any_script = (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(data, ensure_ascii=not any_script, default=_jsonable)
 
 
 def _jsonable(value: Any) -> Any:

@@ -58,7 +58,7 @@ def the_rule(mailer: Mailer, segment: str | None, where: str | None) -> rules.Ru
     if segment not in known:
         raise UnknownSegment(
             f"segment {segment!r} is not defined in {mailer.folder / 'segments.toml'}"
-            f"{nearest(segment or '', known)} (known: {', '.join(known) or 'none'})"
+            f"{nearest(segment or '', known)} (known: {', '.join(known) or 'none'}; a rule goes behind --where)"
         )
     return known[segment].rule
 

@@ -410,5 +410,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("order_pk", "line_no", name=op.f("pk_order_line")),
         sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("order_line", schema=None) as batch_op:
-        batch_op.create_index("ix_order_line_product", ["product_id"], unique=False)

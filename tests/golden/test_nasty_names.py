@@ -174,6 +174,19 @@ def test_the_mail_goes_to_one_person_and_has_no_other_headers(rehearsal: Rehears
     assert [] == read.defects
 
 
+def test_half_a_character_is_refused_and_a_pair_of_halves_is_one(rehearsal: Rehearsal) -> None:
+    path = rehearsal.mailer.folder / "halves.jsonl"
+    path.write_text(
+        '{"email": "half@people.test", "given_name": "\\ud800half"}\n'
+        '{"email": "pair@people.test", "given_name": "\\ud83d\\ude00"}\n'
+    )
+
+    done = pipeline.import_file(rehearsal.mailer, "contacts", path, {}, "", "point", quiet)
+
+    assert [1] == [one.line for one in done.refused]
+    assert "😀" == pipeline.contact_card(rehearsal.mailer, "pair@people.test")["given_name"]
+
+
 @pytest.mark.parametrize("name", LITERAL, ids=lambda name: ascii(name)[:40])
 def test_the_name_arrives_literally(rehearsal: Rehearsal, name: str) -> None:
     one = rehearsal.sent[name]

@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-import engine.cli  # registers the commands
 from engine.cli.app import run
-
-assert engine.cli.COMMANDS
 
 CONFIG = """[shop]
 name = "Harbour & Hill"

@@ -3,15 +3,12 @@
 import email.policy
 import re
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 from desk import Desk
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from mail_servers import Inbox
 
 Edited = Callable[[str, str, str], None]

@@ -225,6 +225,12 @@ def test_a_wrong_rule_is_a_finding_of_the_check(desk: Desk, edited: Edited) -> N
     [
         ("segment count loyl", ERROR, "segment 'loyl' is not defined in segments.toml; did you mean 'loyal'? (known: "),
         ("segment show nobody", ERROR, "segment 'nobody' is not defined in segments.toml (known: lapsed_regulars, "),
+        (
+            "segment count 'orders_count > 1'",
+            ERROR,
+            "segment 'orders_count > 1' is not defined in segments.toml (known: lapsed_regulars, recent_buyers, loyal, "
+            "discount_lovers, big_baskets, new_people; a rule goes behind --where)",
+        ),
         ("segment count", USAGE, "give either a segment's name or a rule with --where"),
         ("segment count loyal --where 'orders_count > 1'", USAGE, "give either a segment's name or a rule with"),
         ("segment count --where 'orders_count >'", ERROR, "--where:15: unexpected 'end of the rule'"),
@@ -561,6 +567,20 @@ def test_a_process_ends_with_the_code_and_the_sentence(desk: Desk) -> None:
     assert (ERROR, "") == (done.returncode, done.stdout)
     assert done.stderr.startswith("error: segment 'loyl' is not defined in segments.toml; did you mean 'loyal'? ")
     assert 1 == len(done.stderr.splitlines())
+
+
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_a_terminal_that_knows_one_script_is_no_fault(desk: Desk, form: str) -> None:
+    desk.type("contact add maryam@people.test --given-name مریم")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "contact", "show", "maryam@people.test", "--format", form],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert rb"\u0645\u0631\u06cc\u0645" in done.stdout
 
 
 @pytest.mark.parametrize(("answer", "code", "released"), [(b"n\n", REFUSED, 0), (b"y\n", 0, 1)])
