@@ -142,7 +142,7 @@ order_line = Table(
     Column("unit_price_cents", BigId, nullable=False),
     Column("discount_cents", BigId, nullable=False, server_default=text("0")),
     Column("revenue_cents", BigId, nullable=False),  # (quantity - returned) * unit price - discount, pro rata
-    # Lines lie by order, and there is no index by product: with one, an import of orders wrote twenty times as much.
+    # Lines lie by order, and there is no index by product: with one, an import of orders wrote nine times as much.
     sqlite_with_rowid=False,
 )
 
