@@ -142,6 +142,13 @@ def next_due(store: Store, at: datetime) -> datetime | None:
     return hour
 
 
+def last_hour(store: Store, plan_id: int) -> datetime | None:
+    """The hour for which the plan's last message was planned."""
+    with store.read() as db:
+        hour: datetime | None = db.scalar(sa.select(sa.func.max(message.c.send_at)).where(message.c.plan_id == plan_id))
+    return hour
+
+
 def unsettled(store: Store) -> list[int]:
     """The released plans of which some message may still go out or become something else; oldest first.
 

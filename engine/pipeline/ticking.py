@@ -26,6 +26,7 @@ _LATE = timedelta(minutes=5)
 _SETTLE_AFTER = timedelta(minutes=30)
 # How long after which attempt a deferred message is tried again (RFC 5321 4.5.4.1: not before half an hour).
 _RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (0.5, 2, 8, 24))
+_CONTEXTS_KEPT = timedelta(days=60)  # after the window: as long as a mail's links must work by law (CASL)
 _BEAT_SECONDS = 10.0  # who was not heard of for 30 s is taken for dead
 _REFRESHED_ON = "refreshed_on"
 _KINDS = ("run", "worker", "web")
@@ -154,15 +155,29 @@ def night_is_due(mailer: Mailer, at: datetime) -> bool:
 
 
 def night(mailer: Mailer, at: datetime) -> bool:
-    """The night's work, when it is due: profiles, recommendations, old drafts. May take minutes; safe to kill."""
+    """The night's work, when it is due: profiles, recommendations, what need not be kept. May be killed."""
     if not night_is_due(mailer, at):
         return False
     refresh(mailer, at, _unwatched)
     ledger.purge_drafts(mailer.store, at)
+    _forget_old_contexts(mailer, at)
     with mailer.store.write() as db:
         row = mailer.store.insert(fact).values(name=_REFRESHED_ON, value=_night_of(mailer, at).isoformat())
         db.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))
     return True
+
+
+def _forget_old_contexts(mailer: Mailer, at: datetime) -> None:
+    """What was known of people when a mail was planned goes some time after its window; the digests stay.
+
+    Till then its links lead where they led; afterwards those that depended on the reader lead to the shop.
+    """
+    under_way = set(ledger.unsettled(mailer.store))
+    for plan in ledger.plans_of(mailer.store, state=PlanState.RELEASED):
+        last = ledger.last_hour(mailer.store, plan.id)
+        kept = timedelta(seconds=plan.definition["window"]) + _CONTEXTS_KEPT
+        if last is not None and at > last + kept and plan.id not in under_way:
+            ledger.drop_contexts(mailer.store, plan.id)
 
 
 def _night_of(mailer: Mailer, at: datetime) -> date:

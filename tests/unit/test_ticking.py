@@ -13,7 +13,7 @@ from tracked_shop import CAMPAIGN, SENT_AT, make_shop, moved, opened, quiet
 
 from engine import delivery, ledger, pipeline
 from engine.errors import UnknownPlan
-from engine.model import CampaignState, Hit, HitKind, MessageState, Outcome
+from engine.model import CampaignState, EntryState, Hit, HitKind, MessageState, Outcome
 from engine.pipeline import Mailer
 from engine.store.tables import hit, message, process
 
@@ -217,6 +217,26 @@ def test_a_night_deletes_drafts_of_more_than_seven_days(mailer: Mailer) -> None:
     assert [kept, young] == [pipeline.planned(mailer, one).plan_id for one in (kept, young)]
     with pytest.raises(UnknownPlan):
         pipeline.planned(mailer, old)
+
+
+@pytest.mark.parametrize(("days", "is_kept"), [(70, True), (80, False)])
+def test_a_night_forgets_what_was_frozen_sixty_days_after_the_window(mailer: Mailer, days: int, is_kept: bool) -> None:
+    plan_id = released(mailer)
+    ended(mailer, SENT_AT, Outcome(state=MessageState.SENT))
+
+    pipeline.night(mailer, SENT_AT + timedelta(days=days))
+
+    kept = [one.entry.context for one in ledger.entries_of(mailer.store, plan_id, EntryState.MESSAGE)]
+    assert kept
+    assert is_kept is all(kept)
+
+
+def test_nothing_is_forgotten_of_messages_that_have_not_gone_out(mailer: Mailer) -> None:
+    plan_id = released(mailer)
+
+    pipeline.night(mailer, SENT_AT + timedelta(days=400))
+
+    assert all(one.entry.context for one in ledger.entries_of(mailer.store, plan_id, EntryState.MESSAGE))
 
 
 # ---------------------------------------------------------------- when somebody asks
