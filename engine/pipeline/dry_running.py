@@ -49,6 +49,8 @@ def dry_run_of(mailer: Mailer, plan: Planned, at: datetime, out: Path | None, pr
             digests[one.n] = mail.digest
             _keep_sample(samples, folder, letter, mail)
         progress(done, int(plan.summary["messages"]))
+    if not plan.summary["messages"]:
+        found.nobody(plan)
     ledger.save_digests(mailer.store, plan.plan_id, digests)
     return DryRun(planned=planned(mailer, plan.plan_id), findings=found.all(), samples=list(samples.values()))
 
@@ -139,6 +141,12 @@ class _Findings:
         said = f"missing data: {entry.detail}"
         self._count(Finding(code="ML001", severity=Severity.ERROR, where=where, message=said), entry.email or "")
 
+    def nobody(self, plan: Planned) -> None:
+        said = "nobody would get this: " + (
+            "the audience is empty" if not plan.summary["audience"] else "everybody is held out or left out"
+        )
+        self._count(Finding(code="ML030", severity=Severity.WARNING, where=plan.campaign, message=said), "")
+
     def is_new(self, letter: Letter) -> bool:
         kind = (letter.variant, letter.template.language)
         new = kind not in self._kinds
@@ -159,4 +167,4 @@ class _Findings:
         self._first.setdefault(key, finding)
         self._counts[key] += 1
         if len(self._examples[key]) < _EXAMPLES:
-            self._examples[key].append(": ".join((email, *finding.examples)))
+            self._examples[key] += [said] if (said := ": ".join(filter(None, (email, *finding.examples)))) else []

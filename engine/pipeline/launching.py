@@ -61,6 +61,7 @@ def send(
     )
     if plan_id is not None:
         refuse_drift(mailer, plan_id, at)
+    _refuse_nobody(made)
     agree(made)
     ledger.release(mailer.store, made.plan_id, at, mailer.keys)
     ledger.set_state(mailer.store, name, CampaignState.RUNNING, "", at)
@@ -138,6 +139,16 @@ def _refuse_a_second_time(mailer: Mailer, name: str, occurrence: str) -> None:
         raise Refused(
             f"campaign {name!r}, occurrence {occurrence!r}, is released already, as plan {released[0].id}; "
             "`mailer resume` goes on with it, `--occurrence NAME` sends the campaign once more to everyone in it"
+        )
+
+
+def _refuse_nobody(made: Planned) -> None:
+    """Releasing an empty plan would use the occurrence up, and the next try would be refused."""
+    if not made.summary["messages"]:
+        raise Refused(
+            f"plan {made.plan_id} of {made.campaign} holds no message: {made.summary['audience']} in the audience, "
+            f"{made.summary['holdout']} held out, skipped {dict(made.summary['skipped']) or 'none'}; "
+            f"`mailer plan show {made.plan_id}` tells why"
         )
 
 

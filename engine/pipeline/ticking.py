@@ -206,8 +206,9 @@ def status(mailer: Mailer, at: datetime) -> dict[str, Any]:
     ]
     worries += [f"{one['campaign']} is paused: {one['reason']}" for one in campaigns if _paused_itself(one)]
     waits = any(one["waiting"] and one["state"] == CampaignState.RUNNING for one in campaigns)
-    if not processes["worker"] and (due or next_due or waits):
-        worries.append("messages wait, but no sender lives: start `mailer run`")
+    if not processes["worker"]:
+        waiting = "messages wait, but " if due or next_due or waits else ""
+        worries.append(f"{waiting}no sender lives: start `mailer run`")
     return {
         "processes": {kind: number for kind, number in processes.items() if number},
         "campaigns": campaigns,

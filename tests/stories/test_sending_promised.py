@@ -183,3 +183,18 @@ def test_the_guard_of_the_dry_run_would_see_a_connection(sqlite_shop: Shop, sink
 
     assert "guard: socket." in ran.stderr
     assert 0 == sink.connections
+
+
+def test_a_plan_for_nobody_is_told_and_never_uses_the_occurrence_up(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    name = sqlite_shop.campaign("nobody")
+    mailer = sqlite_shop.open()
+
+    run = pipeline.dry_run(mailer, name, mailer.clock(), "once", None, quiet)
+    with pytest.raises(Refused, match="holds no message: 0 in the audience"):
+        pipeline.send(mailer, name, None, "once", mailer.clock(), agreed, quiet)
+    sqlite_shop.campaign("few", name)
+    sent = pipeline.send(mailer, name, None, "once", mailer.clock(), agreed, quiet)
+
+    assert ["ML030"] == [one.code for one in run.findings]
+    assert 25 == sent.counts["sent"]
