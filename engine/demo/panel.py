@@ -59,6 +59,19 @@ def write_products(path: Path) -> int:
     return len(goods)
 
 
+def write_events(path: Path, most: int) -> int:
+    """The coupons that these households redeemed before December."""
+    redeemed = _table("coupon_redemptions")
+    redeemed = redeemed[(redeemed.household_id <= most) & (redeemed.redemption_date < str(FIRST_DAY_LEFT_OUT.date()))]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["event_id", "external_id", "kind", "at", "coupon", "campaign"])
+        for number, one in enumerate(redeemed.itertuples()):
+            at = str(one.redemption_date)[:10]
+            rows.writerow([f"R{number}", one.household_id, "coupon_redeemed", at, one.coupon_upc, one.campaign_id])
+    return len(redeemed)
+
+
 def write_orders(path: Path, most: int, *, december: bool) -> int:
     """The baskets before December, or December's, of these households, as Parquet: one row a line."""
     wanted = ["household_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc", "coupon_disc"]

@@ -76,7 +76,7 @@ def _import_everything(mailer: Mailer, folder: Path, households: int | None) -> 
     most = households or panel.ALL
     data = folder / "data"
     data.mkdir(exist_ok=True)
-    _chapter("Import", "people, products, and every order line up to the end of November")
+    _chapter("Import", "people, products, every order line and every coupon redeemed up to the end of November")
     with _progress() as bar:
         _watched(
             bar, "writing the panel as a shop's files", lambda _p: panel.write_contacts(data / "contacts.csv", most)
@@ -85,7 +85,9 @@ def _import_everything(mailer: Mailer, folder: Path, households: int | None) -> 
         _watched(
             bar, "writing its orders", lambda _p: panel.write_orders(data / "orders.parquet", most, december=False)
         )
-        for kind, name in (("contacts", "contacts.csv"), ("products", "products.csv"), ("orders", "orders.parquet")):
+        _watched(bar, "writing its coupons", lambda _p: panel.write_events(data / "events.csv", most))
+        files = ("contacts.csv", "products.csv", "orders.parquet", "events.csv")
+        for kind, name in ((name.partition(".")[0], name) for name in files):
             result = _watched(bar, f"importing {kind}", _importer(mailer, kind, data / name))
             out.print(f"  {result.rows:>9,} rows of {kind}: {result.added:,} added, {len(result.refused):,} refused")
 

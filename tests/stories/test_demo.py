@@ -1,6 +1,8 @@
 """The demo, on a tenth of its panel: the whole story through real SMTP, HTTP and database, and an honest end."""
 
 import json
+import sqlite3
+from contextlib import closing
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -67,3 +69,13 @@ def test_a_household_always_has_the_same_name() -> None:
     assert person_for(7) == person_for(7)
     assert {"en", "fi", "fa", "vi", "ms", "zh"} == {person_for(n).language for n in range(200)}
     assert all(person_for(n).latin.replace(".", "").isalpha() for n in range(500))
+
+
+def test_redeemed_coupons_are_events_of_their_households(told: Path) -> None:
+    with closing(sqlite3.connect(told / "mailer.db")) as db:
+        found = db.execute(
+            "SELECT count(*), count(DISTINCT contact_id), max(at) FROM event WHERE kind = 'coupon_redeemed'"
+        ).fetchone()
+
+    assert found[0] > found[1] > 1
+    assert found[2] < 1_512_104_400_000_000  # December began in New York at 05:00 UTC
