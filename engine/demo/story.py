@@ -48,7 +48,9 @@ def tell(folder: Path, show_report: Callable[[pipeline.Results], None], househol
     _chapter("A shop", "a year of a published grocery panel (completejourney), as known on 30 November 2017")
     out.print("  Its authors call the data simulated, for learning and prototyping: good to build with, not to quote.")
     out.print("  The engine's clock stands at 30 November 2017, 18:00 in New York. Names and consent are our own.")
-    smtp_port, web_port = _free_port(0), _free_port(8025)
+    listening = _listening(8025)  # held from now on: another demo may be told at the same time
+    web_port = int(listening.getsockname()[1])
+    smtp_port = _free_port()
     inbox = Inbox(folder / "inbox", smtp_port)
     inbox.start()
     ground.make(folder, smtp_port=smtp_port, web_port=web_port, at=THE_EVENING)
@@ -58,12 +60,13 @@ def tell(folder: Path, show_report: Callable[[pipeline.Results], None], househol
         _import_everything(mailer, folder, households)
         _refresh(mailer)
         _segments(mailer)
-        with _tracking(mailer, web_port) as set_clock:
+        with _tracking(mailer, listening) as set_clock:
             _send(mailer, _dry_run(mailer))
             _visit(inbox, set_clock)
         _december(mailer, folder, households)
         _report(mailer, folder, show_report)
     finally:
+        listening.close()
         inbox.stop()
         mailer.store.close()
     ground.set_clock(folder, NEW_YEAR)
@@ -191,35 +194,35 @@ def _refuse_unless_possible(folder: Path) -> None:
 
 
 @contextmanager
-def _tracking(mailer: Mailer, port: int) -> Iterator[Callable[[datetime], None]]:
+def _tracking(mailer: Mailer, listening: socket.socket) -> Iterator[Callable[[datetime], None]]:
     """The real tracking server on this machine; gives the hand that moves its clock."""
     now = [THE_MORNING]
     app = web.tracking_app(mailer, lambda: now[0])
     server = uvicorn.Server(web.server_config(app))
-    listening = socket.create_server(("127.0.0.1", port))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
-            raise MailerError(f"the tracking server could not start on port {port}")
+            raise MailerError("the tracking server could not start")
         time.sleep(0.02)
     try:
         yield lambda moment: now.__setitem__(0, moment)
     finally:
         server.should_exit = True
         thread.join()
-        listening.close()
 
 
-def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise MailerError("no port is free on this machine")
+def _listening(wanted: int) -> socket.socket:
+    """A socket that listens on this machine, on the wanted port or on any that is free."""
+    try:
+        return socket.create_server(("127.0.0.1", wanted))
+    except OSError:
+        return socket.create_server(("127.0.0.1", 0))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def _importer(mailer: Mailer, kind: str, path: Path) -> Callable[[pipeline.Progress], "pipeline.ImportResult"]:
