@@ -270,6 +270,7 @@ class Campaign:
     send_at: str
     variants: tuple[Variant, ...]
     message_class: str = "marketing"  # marketing | transactional
+    priority: int = 0  # whose messages go first when several campaigns are due
     max_lateness: timedelta | None = None
     expires: datetime | None = None
     drift_limit: float = 0.01

@@ -85,9 +85,6 @@ def _sense_faults(raw: Mapping[str, Any], path: Path, segments: Collection[str],
         yield (), "bad_name", f"{path.stem!r} can't name a campaign; use letters, digits, - and _"
     if "repeat" in raw:
         yield ("repeat",), "not_built", "repeat is not built yet; remove it and send the campaign by hand each time"
-    if "priority" in raw:
-        told = "priority is not built yet: it comes with arbitration between campaigns; remove it"
-        yield ("priority",), "not_built", told
     segment = raw.get("segment")
     if ("segment" in raw) == ("where" in raw):
         place = ("where",) if "where" in raw else ()
@@ -159,6 +156,7 @@ def _campaign(name: str, file: CampaignTable, zone: ZoneInfo, drift_limit: float
         send_at=file.send_at,
         variants=_variants(file),
         message_class=file.message_class,
+        priority=file.priority,
         max_lateness=parse_duration(file.max_lateness) if file.max_lateness else None,
         expires=parse_moment(file.expires, zone) if file.expires else None,
         drift_limit=drift_limit if file.drift_limit is None else file.drift_limit,

@@ -101,7 +101,7 @@ class CampaignTable(_Table):
     send_at: Annotated[str, BeforeValidator(_moment_text), AfterValidator(_send_at)] = "now"
     repeat: Any = None
     message_class: Literal["marketing", "transactional"] = Field(default="marketing", alias="class")
-    priority: Any = None
+    priority: int = Field(default=0, ge=-1000, le=1000)
     max_lateness: _Duration | None = None
     expires: Annotated[str, BeforeValidator(_moment_text)] | None = None
     drift_limit: float | None = Field(default=None, ge=0, le=1)

@@ -151,7 +151,7 @@ def _candidates(plan_id: int | None) -> Query:
         )
         .join(plan, plan.c.id == batch.c.plan_id)
         .outerjoin(campaign, campaign.c.name == plan.c.campaign)
-        .order_by(batch.c.not_before, batch.c.id)
+        .order_by(plan.c.priority.desc(), batch.c.not_before, batch.c.id)
         .limit(1)
     )
     return wanted if plan_id is None else wanted.where(batch.c.plan_id == plan_id)

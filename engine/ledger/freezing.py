@@ -135,6 +135,7 @@ def _open_draft(store: Store, header: PlanHeader) -> int:
         "definition": dict(header.definition),
         "summary": {},
         "hash": "",
+        "priority": int(header.definition.get("priority", 0)),
     }
     with store.write() as db:
         plan_id: int = db.execute(sa.insert(plan).values(row).returning(plan.c.id)).scalar_one()

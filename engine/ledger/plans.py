@@ -32,6 +32,7 @@ class Plan:
     summary: Mapping[str, Any]
     hash: str
     released_at: datetime | None
+    priority: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

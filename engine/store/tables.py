@@ -244,6 +244,7 @@ plan = Table(
     Column("summary", Json, nullable=False),  # audience, messages, holdout, skipped, variants, detectable ...
     Column("hash", Text, nullable=False),  # over every entry, in order
     Column("released_at", UtcTime),
+    Column("priority", Integer, nullable=False, server_default=text("0")),  # whose batches are claimed first
 )
 
 plan_entry = Table(

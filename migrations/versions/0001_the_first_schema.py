@@ -100,6 +100,7 @@ def upgrade() -> None:
         sa.Column("summary", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("released_at", sa.BigInteger(), nullable=True),
+        sa.Column("priority", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_plan")),
     )
     op.create_table(

@@ -38,6 +38,7 @@ def test_every_key_of_a_file_is_read(tmp_path: Path) -> None:
         send_at      = "09:00 local"
         class        = "transactional"
         max_lateness = "6 hours"
+        priority = 3
         expires      = 2026-12-24T12:00:00
         drift_limit  = 0.05
         transport    = "backup"
@@ -77,6 +78,7 @@ def test_every_key_of_a_file_is_read(tmp_path: Path) -> None:
         ),
         message_class="transactional",
         max_lateness=timedelta(hours=6),
+        priority=3,
         expires=datetime(2026, 12, 24, 10, tzinfo=UTC),  # the shop's clock
         drift_limit=0.05,
         transport="backup",
@@ -139,8 +141,8 @@ SOUND = 'segment = "loyal"\ntemplate = "winback"\n'
             "spring.toml:3: repeat is not built yet; remove it and send the campaign by hand each time",
         ),
         (
-            SOUND + "priority = 3",
-            "spring.toml:3: priority is not built yet: it comes with arbitration between campaigns; remove it",
+            SOUND + "priority = 'high'",
+            "spring.toml:3: priority: Input should be a valid integer",
         ),
         (
             SOUND + "goal = 'orders'",

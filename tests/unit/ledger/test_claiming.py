@@ -309,3 +309,13 @@ def test_each_message_is_sent_at_the_time_of_its_own_answer(store: Store, at: da
     with store.read() as db:
         assert times == list(db.scalars(sa.select(message.c.sent_at).order_by(message.c.n)))
         assert times == list(db.scalars(sa.select(attempt.c.at).order_by(attempt.c.message_id)))
+
+
+def test_the_campaign_with_the_higher_priority_goes_first(store: Store, at: datetime) -> None:
+    (one,) = people(store, 1, at)
+    for name, priority in (("newsletter", 0), ("recall", 5), ("offer", 2)):
+        header = ledger.PlanHeader(campaign=name, occurrence="once", at=at, definition={"priority": priority})
+        plan_id = ledger.freeze(store, header, [entry(one, send_at=at)])
+        ledger.release(store, plan_id, at, KEYS)
+
+    assert ["recall", "offer", "newsletter"] == [claimed(store, at).campaign for _ in range(3)]
