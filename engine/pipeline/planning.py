@@ -125,14 +125,15 @@ def refuse_drift(mailer: Mailer, plan_id: int, at: datetime) -> None:
     if definition_of(wanted) != found.definition:
         raise Refused(f"{mailer.campaign_file(found.campaign)} changed since plan {plan_id}; make a new plan")
     now = {one.hash for by in compile_templates(mailer, wanted).values() for one in by.values()}
-    then = {one.entry.template_hash for one in ledger.entries_of(mailer.store, plan_id)} - {""}
+    # One pass: every entry read is also its frozen context unpacked.
+    seen = {one.entry.contact_id: one.entry.template_hash for one in ledger.entries_of(mailer.store, plan_id)}
+    then = set(seen.values()) - {""}
     if not then <= now:
         raise Refused(
             f"a template of {found.campaign!r} changed since plan {plan_id}; look at a new plan before sending"
         )
     audience.refresh_changed(mailer.store, at, mailer.zone)
-    before = [one.entry.contact_id for one in ledger.entries_of(mailer.store, plan_id)]
-    moved = campaign.drift(before, members(mailer, wanted, at))
+    moved = campaign.drift(seen.keys(), members(mailer, wanted, at))
     if moved > wanted.drift_limit:
         raise Refused(
             f"{moved:.1%} of the audience changed since plan {plan_id}, the limit is {wanted.drift_limit:.1%}; "

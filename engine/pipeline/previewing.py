@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from engine import audience, campaign, delivery, message
+from engine import audience, campaign, delivery
 from engine.errors import RenderFailed, TransportUnavailable, Usage, nearest
-from engine.model import Campaign, Candidate, EntryState, Mail, MessageState, Outcome, Variant
-from engine.pipeline.composing import Letter, composer
+from engine.model import Campaign, Candidate, EntryState, MessageState, Outcome, Variant
+from engine.pipeline.composing import Composer, Letter, composer
 from engine.pipeline.planning import compile_templates, drafter, load_campaign, members, plan_options, view_of
 from engine.pipeline.workspace import Mailer
 
@@ -34,7 +34,8 @@ class Seen:
 def preview(mailer: Mailer, name: str, email: str, variant: str | None, out: Path | None, at: datetime) -> Seen:
     """Exactly the mail that this person would get of this campaign: same bytes but for Date and signature."""
     wanted, person = load_campaign(mailer, name), _person(mailer, email, at)
-    letter, rendered, mail = _mail_for(mailer, wanted, person, variant, at, "once")
+    letter = _letter_for(mailer, wanted, person, variant, at, "once")
+    rendered, mail = _composer_of(mailer, wanted).compose(letter, at)
     folder = out or mailer.folder / "dry-run" / f"{name}-preview"
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{letter.variant}-{letter.template.language}"
@@ -61,10 +62,9 @@ def send_test(mailer: Mailer, name: str, address: str, as_email: str | None, var
     except ValueError as fault:
         raise Usage(f"--test {address!r}: {fault}") from None
     person = _person(mailer, as_email or _somebody(mailer, wanted, at), at)
-    letter, _, _ = _mail_for(mailer, wanted, person, variant, at, _TEST_OCCURRENCE)
-    letter = replace(letter, email=to, tracked=False)
-    compose = composer(mailer, campaign=name, plan_id=0, message_class=wanted.message_class, transport=wanted.transport)
-    _, mail = compose.compose(letter, at)
+    letter = _letter_for(mailer, wanted, person, variant, at, _TEST_OCCURRENCE)
+    compose = _composer_of(mailer, wanted)
+    _, mail = compose.compose(replace(letter, email=to, tracked=False), at)
     transport = delivery.open_transport(compose.transport_name, compose.transport, mailer.folder)
     try:
         outcome = transport.send(mail, _nothing_forbids)
@@ -82,16 +82,23 @@ def _person(mailer: Mailer, email: str, at: datetime) -> Candidate:
     return person
 
 
-def _mail_for(
+def _composer_of(mailer: Mailer, wanted: Campaign) -> Composer:
+    """The composer of a campaign that no plan was made of."""
+    return composer(
+        mailer, campaign=wanted.name, plan_id=0, message_class=wanted.message_class, transport=wanted.transport
+    )
+
+
+def _letter_for(
     mailer: Mailer, wanted: Campaign, person: Candidate, variant: str | None, at: datetime, occurrence: str
-) -> tuple[Letter, message.Rendered, Mail]:
+) -> Letter:
     contact_id, options = person.profile.contact_id, plan_options(mailer, at, "once")
     arm = _arm(wanted, variant, campaign.variant_for(wanted, contact_id, options))
     templates = compile_templates(mailer, wanted)
     draft = drafter(mailer, templates, at)(arm, person)
     if draft.missing:
         raise RenderFailed(f"{wanted.name} ({arm.name}) can't be written to this contact: {draft.missing}")
-    letter = Letter(
+    return Letter(
         delivery_id=mailer.keys.delivery_id(wanted.name, occurrence, contact_id),
         email=person.profile.email or "",
         variant=arm.name,
@@ -99,10 +106,6 @@ def _mail_for(
         context=draft.context,
         tracked=campaign.is_tracked(person, options),
     )
-    compose = composer(
-        mailer, campaign=wanted.name, plan_id=0, message_class=wanted.message_class, transport=wanted.transport
-    )
-    return letter, *compose.compose(letter, at)
 
 
 def _reason_against(mailer: Mailer, wanted: Campaign, person: Candidate, at: datetime) -> str:
