@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import tomllib
-from datetime import datetime
+from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -75,7 +75,7 @@ class Sender(_Section):
 class TransportSettings(_Section):
     """One way out. Its password never comes from config.toml."""
 
-    kind: Literal["smtp", "outbox"] = "smtp"
+    kind: Literal["smtp", "outbox", "resend", "ses"] = "smtp"
     host: str = "localhost"
     port: int = Field(default=587, ge=1, le=65535)
     tls: Literal["required", "verify", "implicit", "off"] = "required"
@@ -88,6 +88,20 @@ class TransportSettings(_Section):
     connections: int = Field(default=1, ge=1, le=8)
     timeout: float = Field(default=60, gt=0)
     folder: str = "outbox"
+    auth: Literal["auto", "plain", "login", "cram-md5", "xoauth2"] = "auto"
+    chunking: bool = True
+    messages_per_connection: int = Field(default=100, ge=1)
+    rate: float = Field(default=0, ge=0)  # messages a second; 0: as fast as it goes
+    daily: int = Field(default=0, ge=0)  # messages a day of the shop's; 0: no cap
+    warm_up: tuple[Annotated[int, Field(ge=1)], ...] = ()  # messages on the first day, the second ...
+    warm_up_from: date | None = None
+    backup: str = ""
+    region: str = "eu-west-1"
+    endpoint: str = ""
+    webhook_secret_env: str = ""
+    webhook_secret_file: str = ""
+    webhook_secret: SecretStr | None = Field(default=None, exclude=True)
+    topics: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _plaintext_only_at_home(self) -> "TransportSettings":
@@ -95,6 +109,12 @@ class TransportSettings(_Section):
             raise ValueError(f'tls = "off" is allowed only to this machine, not to {self.host!r}; use "required"')
         if self.return_path != "from" and self.kind == "smtp" and not self.bounce_domain:
             raise ValueError('bounce_domain is needed unless return_path = "from"')
+        return self
+
+    @model_validator(mode="after")
+    def _warm_up_begins_somewhere(self) -> "TransportSettings":
+        if self.warm_up and self.warm_up_from is None:
+            raise ValueError("warm_up needs warm_up_from, the date of its first day")
         return self
 
 
@@ -121,10 +141,51 @@ class Dkim(_Section):
     algorithm: Literal["rsa-sha256", "ed25519-sha256"] = "rsa-sha256"
 
 
+class Brake(_Section):
+    """From which share on a campaign pauses itself; 0: never for this reason."""
+
+    refused: float = Field(default=0.05, ge=0, le=1)  # of the messages tried: no such mailbox
+    blocked: float = Field(default=0.02, ge=0, le=1)  # of the messages tried: reputation or policy
+    complaints_warn: float = Field(default=0.001, ge=0, le=1)  # of the messages sent
+    complaints: float = Field(default=0.003, ge=0, le=1)
+    minimum: int = Field(default=200, ge=1)  # messages before any share is believed
+
+
+class Destination(_Section):
+    """A group of recipients' domains that share one mail system, and how much it takes."""
+
+    domains: tuple[str, ...] = Field(min_length=1)
+    rate: float = Field(default=0, ge=0)  # messages a second over each transport; 0: the transport's own
+    daily: int = Field(default=0, ge=0)
+
+
 class Limits(_Section):
     """How much is too much."""
 
     messages_per_30_days: int = Field(default=0, ge=0)  # 0: no cap
+    brake: Brake = Brake()
+    destination: dict[str, Destination] = {}
+
+
+class Bounces(_Section):
+    """The mailbox to which servers return what they could not deliver."""
+
+    kind: Literal["none", "imap", "maildir"] = "none"
+    host: str = "localhost"
+    port: int = Field(default=993, ge=1, le=65535)
+    tls: Literal["implicit", "required", "off"] = "implicit"
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    password: SecretStr | None = Field(default=None, exclude=True)
+    folder: str = "INBOX"
+    path: str = "bounces"
+
+    @model_validator(mode="after")
+    def _plaintext_only_at_home(self) -> "Bounces":
+        if self.kind == "imap" and self.tls == "off" and self.host not in _LOOPBACK:
+            raise ValueError(f'tls = "off" is allowed only to this machine, not to {self.host!r}')
+        return self
 
 
 class Web(_Section):
@@ -160,6 +221,7 @@ class _File(_Section):
     tracking: Tracking = Tracking()
     dkim: dict[str, Dkim] = {}
     limits: Limits = Limits()
+    bounces: Bounces = Bounces()
     web: Web = Web()
     secret: Secret = Secret()
     paths: Paths = Paths()
@@ -169,11 +231,26 @@ class _File(_Section):
     @classmethod
     def _no_password_here(cls, value: Any) -> Any:
         for name, one in value.items() if isinstance(value, dict) else ():
-            if isinstance(one, dict) and "password" in one:
-                raise ValueError(
-                    f"transport.{name}.password: a password never stands here; use password_env or password_file"
-                )
+            for secret in ("password", "webhook_secret"):
+                if isinstance(one, dict) and secret in one:
+                    raise ValueError(
+                        f"transport.{name}.{secret}: a secret never stands here; use {secret}_env or {secret}_file"
+                    )
         return value
+
+    @field_validator("bounces", mode="before")
+    @classmethod
+    def _nor_here(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "password" in value:
+            raise ValueError("bounces.password: a password never stands here; use password_env or password_file")
+        return value
+
+    @model_validator(mode="after")
+    def _backups_exist(self) -> "_File":
+        for name, one in self.transport.items():
+            if one.backup and (one.backup == name or one.backup not in self.transport):
+                raise ValueError(f"transport.{name}.backup: {one.backup!r} is no other transport of this file")
+        return self
 
 
 class Settings(_File):
@@ -226,13 +303,15 @@ def load_settings(workspace: Path, environ: "os._Environ[str] | dict[str, str] |
         raise BadConfig(f"{path}: not valid TOML: {fault}") from fault
     try:
         checked = _File.model_validate(raw)
-        passwords = {name: _password(name, one, workspace, environ) for name, one in checked.transport.items()}
+        transports = {name: _with_secrets(name, one, workspace, environ) for name, one in checked.transport.items()}
+        password = _secret("bounces", "password", checked.bounces, workspace, environ)
     except ValidationError as fault:
         raise BadConfig(f"{path}: " + "; ".join(_told(error) for error in fault.errors())) from None
     except OSError as fault:
-        raise BadConfig(f"{path}: password_file {fault.filename} can't be read: {fault.strerror}") from None
-    transports = {n: t.model_copy(update={"password": passwords[n]}) for n, t in checked.transport.items()}
-    update = {name: getattr(checked, name) for name in _File.model_fields} | {"transport": transports}
+        raise BadConfig(f"{path}: the secret's file {fault.filename} can't be read: {fault.strerror}") from None
+    bounces = checked.bounces.model_copy(update={"password": password})
+    update = {name: getattr(checked, name) for name in _File.model_fields}
+    update |= {"transport": transports, "bounces": bounces}
     old = tuple(SecretStr(_read_key(workspace / name)) for name in checked.secret.old_keys)
     key = environ.get("MAILER_KEY") or _read_key(workspace / checked.secret.key_file)
     return Settings.model_construct(**update, workspace=workspace, key=SecretStr(key), old_keys=old)
@@ -267,19 +346,25 @@ def _read_key(path: Path) -> str:
     return key
 
 
-def _password(name: str, transport: TransportSettings, workspace: Path, environ: dict[str, str]) -> SecretStr | None:
+def _with_secrets(
+    name: str, transport: TransportSettings, workspace: Path, environ: dict[str, str]
+) -> TransportSettings:
     override = environ.get(f"MAILER_TRANSPORT__{name.upper().replace('-', '_')}__PASSWORD")
-    if override:
-        return SecretStr(override)
-    if transport.password_env:
-        if transport.password_env not in environ:
-            raise BadConfig(
-                f"transport {name!r}: the environment holds no {transport.password_env}; set it before you start"
-            )
-        return SecretStr(environ[transport.password_env])
-    if transport.password_file:
-        return SecretStr((workspace / transport.password_file).read_text(encoding="utf-8").strip())
-    return None
+    where = f"transport {name!r}"
+    password = SecretStr(override) if override else _secret(where, "password", transport, workspace, environ)
+    webhook_secret = _secret(where, "webhook_secret", transport, workspace, environ)
+    return transport.model_copy(update={"password": password, "webhook_secret": webhook_secret})
+
+
+def _secret(
+    where: str, name: str, section: TransportSettings | Bounces, workspace: Path, environ: dict[str, str]
+) -> SecretStr | None:
+    variable, file = getattr(section, f"{name}_env"), getattr(section, f"{name}_file")
+    if variable:
+        if variable not in environ:
+            raise BadConfig(f"{where}: the environment holds no {variable}; set it before you start")
+        return SecretStr(environ[variable])
+    return SecretStr((workspace / file).read_text(encoding="utf-8").strip()) if file else None
 
 
 def _told(error: Any) -> str:
@@ -292,10 +377,13 @@ def _told(error: Any) -> str:
 
 
 def _known_keys(where: tuple[Any, ...]) -> list[str]:
-    if len(where) == 1:
-        return list(_File.model_fields)
-    owner = {"transport": TransportSettings, "dkim": Dkim}.get(str(where[0])) or _File.model_fields[
-        str(where[0])
-    ].annotation
+    """The keys that the table around `where` may hold."""
+    named = {"transport": TransportSettings, "dkim": Dkim, "destination": Destination}  # [transport.NAME]
+    owner: Any = _File
+    parts = [str(part) for part in where[:-1]]
+    while parts:
+        part = parts.pop(0)
+        owner = named[part] if part in named else owner.model_fields[part].annotation
+        parts = parts[1:] if part in named else parts
     fields = getattr(owner, "model_fields", {})
-    return [info.alias or name for name, info in fields.items() if name != "password"]
+    return [info.alias or name for name, info in fields.items() if name not in ("password", "webhook_secret")]

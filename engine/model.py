@@ -330,6 +330,7 @@ class Outcome:
     reply: str = ""  # the server's own text, shortened
     stage: str = ""
     at: datetime | None = None  # when the answer came; None: when it is recorded
+    retry_at: datetime | None = None  # deferred: when it is to be tried again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +339,35 @@ class JournalProof:
 
     handed: frozenset[int]
     answered: Mapping[int, Outcome]
+
+
+class NoticeKind(StrEnum):
+    """What somebody else's machine tells about a message, after the answer to its dot."""
+
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"  # given up: the message did not reach the mailbox
+    DELAYED = "delayed"  # not yet: no bounce
+    COMPLAINED = "complained"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+    AUTO_REPLY = "auto_reply"  # a holiday note, a challenge: no bounce
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A bounce, a complaint or a provider's event, as it reads; which message it is about is told by what is filled."""
+
+    kind: NoticeKind
+    reason: str = ""  # a word of `engine.replies`: unknown_address, mailbox_full, blocked ...
+    delivery_id: str = ""  # from the VERP address, a Message-ID of ours or a provider's metadata
+    recipient: str = ""  # as it was tried; may be another than the one we mailed (forwarding)
+    status: str = ""  # RFC 3463
+    diagnostic: str = ""  # the other side's own words, shortened, without addresses
+    at: datetime | None = None
+    source: str = ""  # mailbox, file, resend, ses
+    notice_id: str = ""  # the same notice twice is applied once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,21 @@ replies, and nothing of contacts, campaigns or the database.
 """
 
 from engine.delivery.journal import Journal, forget_older, read_journal, trusted_journal
+from engine.delivery.offers import ENDING, Answer, BeforeDot, Offer
 from engine.delivery.owner import is_dead, owner_name
-from engine.delivery.transport import BeforeDot, Transport, open_transport
+from engine.delivery.transport import Transport, hand_over, open_transport
 from engine.model import JournalProof
 
 __all__ = [
+    "ENDING",
+    "Answer",
     "BeforeDot",
     "Journal",
     "JournalProof",
+    "Offer",
     "Transport",
     "forget_older",
+    "hand_over",
     "is_dead",
     "open_transport",
     "owner_name",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from engine.errors import TransportUnavailable
+from engine.delivery.offers import ENDING, Answer, Offer
+from engine.errors import TransportRefused, TransportUnavailable
 from engine.model import Mail, MessageState, Outcome
 
 _FILE = re.compile(r"(?P<number>\d+)-(?P<delivery_id>[A-Za-z0-9][A-Za-z0-9._-]*)\.eml")
@@ -30,6 +31,19 @@ class OutboxTransport:
             probe = self._folder / f".{os.getpid()}.probe"
             probe.touch()
             probe.unlink()
+
+    def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
+        """Hand mails over, one after another; see `transport.Transport.deliver`."""
+        for offer in offers:
+            try:
+                outcome = self.send(offer.mail, offer.before_dot)
+            except TransportRefused as fault:
+                outcome = Outcome(state=MessageState.DEFERRED, reason="configuration", reply=str(fault))
+            except TransportUnavailable as fault:
+                outcome = Outcome(state=MessageState.DEFERRED, reason="unavailable", reply=str(fault))
+            yield offer.ord, outcome
+            if outcome.reason in ENDING:
+                return
 
     def send(self, mail: Mail, before_dot: Callable[[], Outcome | None]) -> Outcome:
         """Put the mail in place in one step, after `before_dot` agreed; a half-written file is never seen."""

@@ -10,12 +10,13 @@ connection_lost (deferred: the server is there, yet drops this message each time
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from engine.config import TransportSettings
+from engine.delivery.offers import ENDING, Answer, Offer
 from engine.delivery.session import Session, open_session, place_of
 from engine.delivery.wire import Patience, Reply, Waits, waits
-from engine.errors import TransportUnavailable
+from engine.errors import TransportRefused, TransportUnavailable
 from engine.model import Mail, MessageState, Outcome
 from engine.replies import DOT, classify, shortened
 
@@ -51,6 +52,19 @@ class SmtpTransport:
             open_session(self.name, self._settings, self._waits, self._patience).quit()
         except OSError as fault:
             raise self._unavailable(fault) from fault
+
+    def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
+        """Hand mails over, one after another; see `transport.Transport.deliver`."""
+        for offer in offers:
+            try:
+                outcome = self.send(offer.mail, offer.before_dot)
+            except TransportRefused as fault:
+                outcome = Outcome(state=MessageState.DEFERRED, reason="configuration", reply=str(fault))
+            except TransportUnavailable as fault:
+                outcome = Outcome(state=MessageState.DEFERRED, reason="unavailable", reply=str(fault))
+            yield offer.ord, outcome
+            if outcome.reason in ENDING:
+                return
 
     def send(self, mail: Mail, before_dot: Callable[[], Outcome | None]) -> Outcome:
         """Hand one mail over; see `transport.Transport.send`."""

@@ -1,19 +1,19 @@
 """Which ways out are there, and what does each promise?"""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from engine.config import TransportSettings
+from engine.delivery.offers import Answer, BeforeDot, Offer
 from engine.delivery.outbox import OutboxTransport
 from engine.delivery.smtp import SmtpTransport
+from engine.errors import TransportUnavailable
 from engine.model import Mail, Outcome
-
-BeforeDot = Callable[[], Outcome | None]
 
 
 class Transport(Protocol):
-    """One way out, used by one process, one mail at a time. Not safe for threads."""
+    """One way out, used by one process. Not safe for threads."""
 
     @property
     def name(self) -> str:
@@ -26,21 +26,22 @@ class Transport(Protocol):
             TransportUnavailable: no server, TLS or login; or no folder. One sentence with the cure.
         """
 
-    def send(self, mail: Mail, before_dot: BeforeDot) -> Outcome:
-        """Hand one mail over, or say for sure that it was not handed over, or that nobody can know.
+    def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
+        """Hand mails over as they are taken from `offers`; one answer for each that was taken, soon after it is known.
 
-        Args:
-            mail: its bytes go out as they are.
-            before_dot: called when all but the last step is done, at most once for each try to hand over. It may
-                return an outcome (a skip): then nothing is handed over and that outcome comes back.
+        Taking an offer may mean building its mail: take the next while the other side works on the last, and no more
+        of them than are handed over in one go. `offers` never raises. After one of the last four reasons below, take
+        no further offer, answer those that were taken, and end.
 
-        Returns:
+        Yields, for each offer taken:
             SENT: the other side took responsibility. REFUSED, DEFERRED: it certainly has not. UNCERTAIN: the last
-            step was taken and the answer was lost. The reason `configuration` means: stop, no mail will go through;
-            `stopped` means: `give_up_after` came first, nothing was handed over.
+            step was taken and the answer was lost. Or what `before_dot` gave. DEFERRED with one of these reasons was
+            not handed over, for no fault of its own: `stopped` (`give_up_after` came first), `unavailable` (there is
+            no connection), `configuration` (no mail will go through before a person has looked), and whatever
+            `before_dot` says with the reason `taken_over`.
 
         Raises:
-            TransportUnavailable: nothing was handed over, and nothing will be before somebody has looked.
+            Whatever `before_dot` raises, with nothing of that offer handed over.
         """
 
     def give_up_after(self, seconds: float) -> None:
@@ -48,6 +49,14 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Say goodbye; the transport may be used again afterwards."""
+
+
+def hand_over(transport: Transport, mail: Mail, before_dot: BeforeDot = lambda: None) -> Outcome:
+    """One single mail, for rehearsals and tests; TransportUnavailable when there is no connection."""
+    ((_, outcome),) = transport.deliver(iter([Offer(0, mail, before_dot)]))
+    if outcome.reason == "unavailable":
+        raise TransportUnavailable(outcome.reply)
+    return outcome
 
 
 def open_transport(name: str, settings: TransportSettings, workspace: Path) -> Transport:

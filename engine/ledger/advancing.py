@@ -1,6 +1,6 @@
 """How far has a claim come? One commit a window: the outcomes of the last, and leave to hand over the next."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -84,6 +84,7 @@ def hand_back(
     at: datetime,
     transport: str = "",
     not_before: datetime | None = None,
+    left: Collection[int] = (),
 ) -> bool:
     """Stop in order: who stands at `next_ord` or later was not handed over and is offered again, from `not_before` on.
 
@@ -94,7 +95,7 @@ def hand_back(
         if row is None:
             return False
         _record(db, store, claim, done, at, transport)
-        _close(db, store, claim, row, next_ord, at, not_before)
+        _close(db, store, claim, row, next_ord, at, not_before, left)
     return True
 
 
@@ -144,9 +145,17 @@ def _close(
     next_ord: int,
     at: datetime,
     not_before: datetime | None = None,
+    left: Collection[int] = (),
 ) -> None:
     """Leave the batch so that anybody can go on with it, and nobody in it is lost or tried twice."""
-    sort_out(db, store, _held(claim), row.hi, lambda place: _UNANSWERED if place < next_ord else None, at)
+    sort_out(
+        db,
+        store,
+        _held(claim),
+        row.hi,
+        lambda place: _UNANSWERED if place < next_ord and place not in left else None,
+        at,
+    )
     if row.plan_state == PlanState.CANCELLED:
         skip_open(db, row.id)
     first = resume_point(db, row.id)

@@ -138,6 +138,25 @@ def composer(mailer: Mailer, *, campaign: str, plan_id: int, message_class: str,
     )
 
 
+def plan_composer(mailer: Mailer, plan: ledger.Plan, transport: str | None = None) -> Composer:
+    """The composer of a plan, for the transport that it names or another."""
+    return composer(
+        mailer,
+        campaign=plan.campaign,
+        plan_id=plan.id,
+        message_class=plan.definition["message_class"],
+        transport=transport or plan.definition["transport"],
+    )
+
+
+def routes(mailer: Mailer, name: str | None) -> tuple[str, ...]:
+    """The transport of this name (or the first one configured), its backup, the backup's backup ..."""
+    found = [transport_settings(mailer, name)[0]]
+    while (backup := mailer.settings.transport[found[-1]].backup) and backup not in found:
+        found.append(backup)
+    return tuple(found)
+
+
 def transport_settings(mailer: Mailer, name: str | None) -> tuple[str, TransportSettings]:
     """The transport of this name, or the first one configured."""
     known = mailer.settings.transport

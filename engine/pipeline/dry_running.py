@@ -10,7 +10,7 @@ from engine import ledger, message
 from engine.errors import RenderFailed
 from engine.ledger import FrozenEntry
 from engine.model import EntryState, Finding, Mail, Severity, SkipReason
-from engine.pipeline.composing import Composer, Letter, composer, stored_template
+from engine.pipeline.composing import Composer, Letter, plan_composer, stored_template
 from engine.pipeline.planning import Planned, make_plan, planned
 from engine.pipeline.workspace import Mailer
 
@@ -39,7 +39,7 @@ def dry_run_of(mailer: Mailer, plan: Planned, at: datetime, out: Path | None, pr
     found, digests = _Findings(), dict[int, str]()
     folder = out or mailer.folder / "dry-run" / f"{plan.campaign}-{plan.plan_id}"
     samples: dict[str, Path] = {}
-    compose = mailer_composer(mailer, plan.plan_id)
+    compose = plan_composer(mailer, ledger.plan_of(mailer.store, plan.plan_id))
     for done, (one, letter) in enumerate(letters(mailer, plan.plan_id, plan.campaign, plan.occurrence), 1):
         if letter is None:
             found.missing(one)
@@ -78,18 +78,6 @@ def letters(
                 tracked=entry.tracked,
             ),
         )
-
-
-def mailer_composer(mailer: Mailer, plan_id: int) -> Composer:
-    """The composer of a plan, by its definition."""
-    found = ledger.plan_of(mailer.store, plan_id)
-    return composer(
-        mailer,
-        campaign=found.campaign,
-        plan_id=plan_id,
-        message_class=found.definition["message_class"],
-        transport=found.definition["transport"],
-    )
 
 
 def _looked_at(found: "_Findings", compose: Composer, letter: Letter, at: datetime, number: int) -> Mail | None:

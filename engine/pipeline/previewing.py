@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine import audience, campaign, delivery
 from engine.errors import RenderFailed, TransportUnavailable, Usage, nearest
-from engine.model import Campaign, Candidate, EntryState, MessageState, Outcome, Variant
+from engine.model import Campaign, Candidate, EntryState, MessageState, Variant
 from engine.pipeline.composing import Composer, Letter, composer
 from engine.pipeline.planning import compile_templates, drafter, load_campaign, members, plan_options, view_of
 from engine.pipeline.workspace import Mailer
@@ -67,7 +67,7 @@ def send_test(mailer: Mailer, name: str, address: str, as_email: str | None, var
     _, mail = compose.compose(replace(letter, email=to, tracked=False), at)
     transport = delivery.open_transport(compose.transport_name, compose.transport, mailer.folder)
     try:
-        outcome = transport.send(mail, _nothing_forbids)
+        outcome = delivery.hand_over(transport, mail)
     finally:
         transport.close()
     if outcome.state is not MessageState.SENT:
@@ -135,7 +135,3 @@ def _somebody(mailer: Mailer, wanted: Campaign, at: datetime) -> str:
         if profile.email:
             return profile.email
     raise Usage(f"nobody is in the audience of {wanted.name}; choose a contact with --as EMAIL")
-
-
-def _nothing_forbids() -> Outcome | None:
-    return None

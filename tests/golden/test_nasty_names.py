@@ -16,10 +16,11 @@ from golden_shops import CONFIG, SECRET, SHOPS, import_text, quiet
 from lxml import html as lxml_html
 from nasty import NAMES
 
-from engine import message, pipeline
+from engine import ledger, message, pipeline
 from engine.model import Mail, Severity
 from engine.pipeline import Mailer
-from engine.pipeline.dry_running import letters, mailer_composer
+from engine.pipeline.composing import plan_composer
+from engine.pipeline.dry_running import letters
 
 CAMPAIGN = 'where = "mailing_consent"\ntemplate = "note"\nsend_at = "now"\n'
 
@@ -139,7 +140,7 @@ def name_of(recipient: str) -> str:
 
 
 def composed(mailer: Mailer, run: pipeline.DryRun) -> Iterator[tuple[Mail, Sent]]:
-    compose = mailer_composer(mailer, run.planned.plan_id)
+    compose = plan_composer(mailer, ledger.plan_of(mailer.store, run.planned.plan_id))
     for _, letter in letters(mailer, run.planned.plan_id, "note", "once"):
         assert letter is not None
         _, mail = compose.compose(letter, mailer.clock())
@@ -248,7 +249,7 @@ def test_an_endless_name_is_cut(rehearsal: Rehearsal, name: str) -> None:
 def test_every_digest_is_what_the_dry_run_kept_and_no_clock_changes_it(rehearsal: Rehearsal) -> None:
     mailer, plan_id = rehearsal.mailer, rehearsal.run.planned.plan_id
     kept = {row["email"]: row["digest"] for row in pipeline.plan_rows(mailer, plan_id)}
-    compose, later = mailer_composer(mailer, plan_id), mailer.clock() + timedelta(days=1)
+    compose, later = plan_composer(mailer, ledger.plan_of(mailer.store, plan_id)), mailer.clock() + timedelta(days=1)
 
     again = [compose.compose(letter, later)[1] for _, letter in letters(mailer, plan_id, "note", "once") if letter]
 

@@ -1,7 +1,7 @@
 """Somebody opts out, or buys, while a campaign is on its way: she is heard in every gap between plan and dot."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +9,7 @@ from sink import Sink
 from story_shop import ORDERS, Shop, address, agreed, quiet, standings
 
 from engine import audience, delivery, pipeline
-from engine.delivery.transport import BeforeDot
+from engine.delivery import Answer, Offer
 from engine.model import Mail, MessageState, Outcome, SkipReason
 from engine.pipeline import Mailer
 
@@ -27,12 +27,15 @@ class Interrupted:
     def __post_init__(self) -> None:
         self.name = self.inner.name
 
-    def send(self, mail: Mail, before_dot: BeforeDot) -> Outcome:
-        def interrupted() -> Outcome | None:
-            self.happens(mail)
-            return before_dot()
+    def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
+        return self.inner.deliver(map(self._interrupted, offers))
 
-        return self.inner.send(mail, interrupted)
+    def _interrupted(self, offer: Offer) -> Offer:
+        def interrupted() -> Outcome | None:
+            self.happens(offer.mail)
+            return offer.before_dot()
+
+        return replace(offer, before_dot=interrupted)
 
     def check(self) -> None:
         self.inner.check()

@@ -1,0 +1,23 @@
+"""What is handed over, one mail at a time, and what comes back?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.model import Mail, Outcome
+
+BeforeDot = Callable[[], Outcome | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One mail to hand over. `before_dot` is asked when all but the last step is done: an outcome (a skip) stops it."""
+
+    ord: int
+    mail: Mail  # its bytes go out as they are
+    before_dot: BeforeDot  # asked at most once for each try to hand over
+
+
+Answer = tuple[int, Outcome]  # the offer's ord, and how it ended
+
+# Reasons of DEFERRED that say: not handed over, and the transport ends here.
+ENDING = ("stopped", "unavailable", "configuration", "taken_over")
