@@ -13,6 +13,7 @@ MailerError                exit 1: the person reading it can act on it
 ├── RenderFailed           one recipient's message can't be rendered; a finding, never the end of a run
 ├── UnknownSegment, UnknownCampaign, UnknownTemplate, UnknownContact, UnknownPlan
 ├── StoreUnavailable       the database can't be opened, written or is at another version
+├── MailboxUnavailable     the bounce mailbox can't be opened or read: what it holds stays there
 └── TransportUnavailable   no server answers: nothing was sent
     └── TransportRefused   it answers, and TLS or login fail: trying again changes nothing
 
@@ -102,6 +103,10 @@ class UnknownPlan(MailerError):
 
 class StoreUnavailable(MailerError):
     """The database cannot be opened or written, or stands at another version."""
+
+
+class MailboxUnavailable(MailerError):
+    """The mailbox of [bounces] cannot be opened or read; no mail in it was lost or marked."""
 
 
 class TransportUnavailable(MailerError):

@@ -339,11 +339,13 @@ class JournalProof:
 
     handed: frozenset[int]
     answered: Mapping[int, Outcome]
+    keys: Mapping[int, str] = field(default_factory=dict)  # under which a provider may be asked again, by item
 
 
 class NoticeKind(StrEnum):
     """What somebody else's machine tells about a message, after the answer to its dot."""
 
+    ACCEPTED = "accepted"  # a provider has it
     DELIVERED = "delivered"
     BOUNCED = "bounced"  # given up: the message did not reach the mailbox
     DELAYED = "delayed"  # not yet: no bounce
