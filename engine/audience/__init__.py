@@ -2,13 +2,13 @@
 
 Import and consent: `import_contacts`, `import_products`, `import_orders`, `import_events` take a file and
 `ImportOptions`, and give an `ImportResult`; `address`; `find`, `add`, `card`, `export`, `erase`, `scrub`; `opt_out`,
-`opt_in`, `suppress`, `set_consent`, `standings`, `gate`. Knows nothing of campaigns, templates or transports.
+`opt_in`, `suppress`, `give_up`, `set_consent`, `standings`, `gate`. Knows nothing of campaigns or transports.
 """
 
 # ---------------------------------------------------------------- import, contacts, consent
 
 from engine.audience.address import Address, address
-from engine.audience.consent import opt_in, opt_out, set_consent, standings, suppress
+from engine.audience.consent import give_up, opt_in, opt_out, set_consent, standings, suppress
 from engine.audience.contacts import add, card, export, find
 from engine.audience.erasure import erase, scrub
 from engine.audience.gate import Gate, gate
@@ -30,6 +30,7 @@ __all__ = [
     "export",
     "find",
     "gate",
+    "give_up",
     "import_contacts",
     "import_events",
     "import_orders",

@@ -94,6 +94,31 @@ def suppress(store: Store, keys: Keys, email: str, reason: str, at: datetime, so
     _shut_out(store, keys.address_hash(key), contact_id, cast(Reason, reason), at, source, log_dir)
 
 
+def give_up(
+    store: Store,
+    keys: Keys,
+    contact_id: int,
+    reason: Literal["bounced", "complained"],
+    at: datetime,
+    source: str,
+    log_dir: Path,
+) -> bool:
+    """Never mail this contact's mailbox again; a complaint withdraws her consent too, for good. Idempotent.
+
+    False when she is erased, or her mailbox is suppressed as strongly already.
+    """
+    with store.read() as db:
+        key = db.scalar(sa.select(contact.c.address_key).where(contact.c.id == contact_id))
+        if key is None:
+            return False
+        hashed = keys.address_hash(key)
+        stands = suppressions(store, db, [hashed]).get(hashed)
+    if stands is not None and _REASONS.index(stands) >= _REASONS.index(reason):
+        return False
+    _shut_out(store, hashed, contact_id, reason, at, source, log_dir)
+    return True
+
+
 def opt_in(store: Store, keys: Keys, contact_id: int, at: datetime, source: str, log_dir: Path) -> None:
     """The contact herself wants mail again: takes back an unsubscription. Other suppressions stay, and are Refused."""
     with store.read() as db:

@@ -126,6 +126,7 @@ def run(
     """Import the whole file, from where it was broken off; BadFile when it can't be read at all."""
     opened = open_file(path, kind, options.mapping)
     importer, tally = make(opened), _Tally(options.refused_limit)
+    store.hold_more_pages()
     ledger = _Run.begin(store, kind, _digest(opened, kind, options), at)
     with _collector_aside():
         for number, chunk in enumerate(_chunks(opened.rows, importer), start=1):

@@ -4,12 +4,14 @@ load, load_all, names, may_name   campaigns/NAME.toml as checked values
 check_campaigns         every fault and doubt of the files, with file and line
 plan, summarise         one entry for everybody in the audience
 variant_for, is_tracked, due_times, drift   what single steps ask
+brake_verdict           should it go on, after what its messages met?
 
 Knows no database and no template: people come as candidates, and what a message needs comes from the `draft` that the
 pipeline hands in.
 """
 
 from engine.campaign.assign import is_held_out
+from engine.campaign.brake import BrakeState, BrakeVerdict, brake_verdict
 from engine.campaign.checks import check_campaigns
 from engine.campaign.files import checked, load, load_all, names
 from engine.campaign.keys import may_name
@@ -18,8 +20,11 @@ from engine.campaign.timing import due_times
 from engine.campaign.zones import zone_of
 
 __all__ = [
+    "BrakeState",
+    "BrakeVerdict",
     "Draft",
     "PlanOptions",
+    "brake_verdict",
     "check_campaigns",
     "checked",
     "drift",

@@ -1,20 +1,38 @@
 """How far has a claim come? One commit a window: the outcomes of the last, and leave to hand over the next."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
-from engine.ledger.claiming import HELD_BACK, LEASE_SECONDS, Claim, Item
-from engine.ledger.recording import Ending, Held, record, resume_point, skip_open, sort_out
+from engine.ledger import prepared
+from engine.ledger.choosing import HELD_BACK
+from engine.ledger.claiming import LEASE_SECONDS, Claim
+from engine.ledger.items import Item
+from engine.ledger.prepared import said
+from engine.ledger.recording import Ending, Held, record, skip_open, sort_out
 from engine.ledger.rows import Row
 from engine.model import BatchState, MessageState, Outcome, PlanState
 from engine.store import Store
-from engine.store.tables import batch, campaign, message, plan
+from engine.store.tables import attempt, batch, batch_item, campaign, message, plan
 
-Done = Sequence[tuple[Item, Outcome]]
 
+class Ended(NamedTuple):
+    """How an item ended, the digest of the mail that went out, and when the answer came."""
+
+    item: Item
+    outcome: Outcome
+    digest: str = ""  # empty: the item's own
+    at: datetime | None = None  # None: the outcome's own, else when it is recorded
+
+
+Done: TypeAlias = Sequence[Ended | tuple[Item, Outcome]]
+
+_ORD = attrgetter("ord")
 _UNANSWERED = Outcome(state=MessageState.UNCERTAIN, reason="unanswered")
 
 _MINE = (
@@ -35,15 +53,33 @@ _MINE = (
     )
     .with_for_update(of=batch)
 )
+# By what stands in the batch now, not by what the claim remembers: a postponed item is another batch's.
 _GRANT = (
     sa.update(message)
-    .where(message.c.id.in_(sa.bindparam("ids", expanding=True)), message.c.state == MessageState.PLANNED)
-    .values(state=MessageState.CLAIMED)
+    .where(
+        message.c.id.in_(
+            sa.select(batch_item.c.message_id)
+            .outerjoin(
+                attempt, (attempt.c.message_id == batch_item.c.message_id) & (attempt.c.n == batch_item.c.attempt)
+            )
+            .where(
+                batch_item.c.batch_id == sa.bindparam("batch"),
+                batch_item.c.ord >= sa.bindparam("lo"),
+                batch_item.c.ord < sa.bindparam("hi"),
+                attempt.c.n.is_(None),
+            )
+        ),
+        message.c.state == said(MessageState.PLANNED),
+    )
+    .values(state=said(MessageState.CLAIMED))
 )
 
 
 def advance(store: Store, claim: Claim, hi: int, done: Done, at: datetime, transport: str = "") -> bool:
     """Record `done` and ask leave to hand over every item with ord < `hi`, in one commit.
+
+    `done` may hold answers of any window granted so far; who has none yet stays claimed. With the `hi` of last time it
+    grants nobody and only records: do so before the batch goes on over another transport.
 
     False: stop, hand over nothing more of this claim, and `settle` every outcome you have or still get. Either
     somebody took the batch over (then nothing was written), or the plan was cancelled or its campaign paused (then
@@ -55,7 +91,7 @@ def advance(store: Store, claim: Claim, hi: int, done: Done, at: datetime, trans
             return False
         _record(db, store, claim, done, at, transport)
         is_held_back = row.plan_state == PlanState.CANCELLED or row.campaign_state in HELD_BACK
-        if is_held_back or not _grant(db, claim, row.hi, hi):
+        if is_held_back or not _grant(db, store, claim, row.hi, hi):
             _close(db, store, claim, row, row.hi, at)
             return False
         db.execute(_renewal(store), {"batch": row.id, "up_to": max(row.hi, hi)})
@@ -86,9 +122,10 @@ def hand_back(
     not_before: datetime | None = None,
     left: Collection[int] = (),
 ) -> bool:
-    """Stop in order: who stands at `next_ord` or later was not handed over and is offered again, from `not_before` on.
+    """Stop in order: who stands at `next_ord` or later, or in `left`, is offered again, from `not_before` on.
 
-    Who stands before it and has no outcome becomes uncertain. False when somebody took the batch over.
+    They were certainly not handed over. Anybody else without an outcome becomes uncertain. False when somebody took
+    the batch over.
     """
     with store.write() as db:
         row = _mine(db, claim)
@@ -124,17 +161,17 @@ def _held(claim: Claim) -> Held:
 
 
 def _record(db: sa.Connection, store: Store, claim: Claim, done: Done, at: datetime, transport: str) -> None:
-    endings = [
-        Ending(message_id=item.message_id, attempt=item.attempt, outcome=outcome, digest=item.digest)
-        for item, outcome in done
-    ]
+    endings = []
+    for one in done:
+        item, outcome, digest, answered_at = one if isinstance(one, Ended) else (*one, "", None)
+        endings.append(Ending(item.message_id, item.attempt, outcome, digest or item.digest, answered_at))
     record(db, store, _held(claim), endings, at, transport)
 
 
-def _grant(db: sa.Connection, claim: Claim, lo: int, hi: int) -> bool:
+def _grant(db: sa.Connection, store: Store, claim: Claim, lo: int, hi: int) -> bool:
     """Mark the window claimed: all of it, or (when somebody cancelled a message meanwhile) the sender must stop."""
-    ids = [item.message_id for item in claim.items if lo <= item.ord < hi]
-    return not ids or db.execute(_GRANT, {"ids": ids}).rowcount == len(ids)
+    wanted = bisect_left(claim.items, hi, key=_ORD) - bisect_left(claim.items, lo, key=_ORD)
+    return not wanted or wanted == prepared.run(db, store, _GRANT, ("batch", "lo", "hi"), [(claim.batch_id, lo, hi)])
 
 
 def _close(
@@ -148,23 +185,20 @@ def _close(
     left: Collection[int] = (),
 ) -> None:
     """Leave the batch so that anybody can go on with it, and nobody in it is lost or tried twice."""
-    sort_out(
-        db,
-        store,
-        _held(claim),
-        row.hi,
-        lambda place: _UNANSWERED if place < next_ord and place not in left else None,
-        at,
-    )
+
+    def verdict(place: int) -> Outcome | None:
+        return _UNANSWERED if place < next_ord and place not in left else None
+
+    still_open = sort_out(db, store, _held(claim), row.hi, verdict, at)
     if row.plan_state == PlanState.CANCELLED:
-        skip_open(db, row.id)
-    first = resume_point(db, row.id)
+        still_open = skip_open(db, row.id)
     db.execute(
         sa.update(batch)
         .where(batch.c.id == row.id)
         .values(
-            state=BatchState.DONE if first is None else BatchState.READY,
-            hi=row.size if first is None else first,
+            state=BatchState.READY if still_open else BatchState.DONE,
+            hi=still_open[0] if still_open else row.size,
+            open=len(still_open),
             owner="",
             lease_until=0.0,
             not_before=not_before or row.not_before,

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from engine.ledger.rows import Row
 from engine.model import CampaignState
 from engine.store import Store
-from engine.store.tables import campaign
+from engine.store.tables import campaign, campaign_history
 
 PAUSED_BY_HAND = "paused by hand"  # how the reason begins; any other pause is the engine's own
+BRAKED = "the brake: "  # how it begins where only an operator's word lets the campaign go on
 _OVER = (CampaignState.ENDED, CampaignState.CANCELLED)
 
 
@@ -23,6 +24,11 @@ class Standing:
     reason: str
     at: datetime
 
+    @property
+    def is_braked(self) -> bool:
+        """Whether it paused itself because too much came back."""
+        return self.state is CampaignState.PAUSED and self.reason.startswith(BRAKED)
+
 
 def set_state(store: Store, name: str, state: CampaignState, reason: str, at: datetime) -> bool:
     """Say how a campaign stands; a pause does not bring back one that is over (then False)."""
@@ -31,7 +37,33 @@ def set_state(store: Store, name: str, state: CampaignState, reason: str, at: da
     may_change = campaign.c.state.not_in(_OVER) if state is CampaignState.PAUSED else sa.true()
     upsert = statement.on_conflict_do_update(index_elements=[campaign.c.name], set_=values, where=may_change)
     with store.write() as db:
-        return db.execute(upsert.returning(campaign.c.name)).first() is not None
+        before = db.execute(sa.select(campaign.c.state, campaign.c.reason).where(campaign.c.name == name)).first()
+        if db.execute(upsert.returning(campaign.c.name)).first() is None:
+            return False
+        if before is None or tuple(before) != (state, reason):
+            db.execute(sa.insert(campaign_history).values(campaign=name, **values))
+    return True
+
+
+def note(store: Store, name: str, reason: str, at: datetime) -> None:
+    """Something to remember of a campaign that changes nothing: it stands as it did."""
+    stands = sa.select(campaign.c.state).where(campaign.c.name == name).scalar_subquery()
+    state = sa.func.coalesce(stands, CampaignState.RUNNING)
+    with store.write() as db:
+        db.execute(sa.insert(campaign_history).values(campaign=name, state=state, reason=reason, at=at))
+
+
+def story_of(store: Store, name: str) -> list[Standing]:
+    """How the campaign came to stand as it does, oldest first."""
+    told = sa.select(
+        campaign_history.c.campaign.label("name"),
+        campaign_history.c.state,
+        campaign_history.c.reason,
+        campaign_history.c.at,
+    )
+    with store.read() as db:
+        rows = db.execute(told.where(campaign_history.c.campaign == name).order_by(campaign_history.c.id)).all()
+    return [_standing(row) for row in rows]
 
 
 def state_of(store: Store, name: str) -> Standing | None:

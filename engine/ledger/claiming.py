@@ -3,55 +3,30 @@
 Clocks and leases decide only how many messages become uncertain, never whether somebody gets two.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.ledger.freezing import unpacked
-from engine.ledger.recording import Ending, Held, record, resume_point, skip_open, sort_out
+from engine.ledger import choosing
+from engine.ledger.choosing import HELD_BACK
+from engine.ledger.items import Erased, Item, open_items
+from engine.ledger.pacing import Restraint, restraints, scope_of
+from engine.ledger.recording import Ending, Held, record, skip_open, sort_out
 from engine.ledger.rows import Query, Row
-from engine.model import (
-    BatchState,
-    CampaignState,
-    JournalProof,
-    MessageState,
-    Outcome,
-    PlanState,
-    SkipReason,
-)
+from engine.model import BatchState, JournalProof, MessageState, Outcome, PlanState, SkipReason
 from engine.store import Store
-from engine.store.tables import attempt, batch, batch_item, campaign, contact, message, plan, plan_entry
+from engine.store.tables import batch
 
-WINDOW = 20  # messages a commit: what one lost sender without a journal leaves uncertain
+WINDOW = 100  # messages a commit at most: what a lost sender whose journal can't be believed leaves uncertain
 LEASE_SECONDS = 60.0  # a dot may be answered after 10 minutes: heartbeat keeps the lease meanwhile
 
 Proof = Callable[[int, int, str], JournalProof | None]
-HELD_BACK = (CampaignState.PAUSED, CampaignState.CANCELLED)
 
+_WINDOW_SECONDS = 0.5
 _LOST = Outcome(state=MessageState.UNCERTAIN, reason="sender_lost")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One message to hand over, with all that is needed to render it."""
-
-    ord: int  # its place in the batch
-    message_id: int
-    contact_id: int
-    n: int  # its place in the plan
-    attempt: int
-    delivery_id: str
-    variant: str
-    email: str
-    language: str
-    template_hash: str
-    tracked: bool
-    context: Mapping[str, Any]
-    send_at: datetime
-    digest: str  # of the mail the dry run showed; put that of the mail that went out here before recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +39,8 @@ class Claim:
     occurrence: str
     fence: int
     items: tuple[Item, ...]
+    destination: str = ""  # the mail system of all of them; empty: mixed
+    restraints: Mapping[str, Restraint] = field(default_factory=dict)  # scopes held or slowed when it was claimed
 
 
 def no_proof(_batch_id: int, _fence: int, _owner: str) -> None:
@@ -82,20 +59,31 @@ def claim(
     plan_id: int | None = None,
     proof: Proof = no_proof,
     is_dead: Callable[[str], bool] = nobody,
+    *,
+    via: Mapping[str, str] | None = None,
+    shut: Collection[str] = (),
 ) -> Claim | None:
     """A batch to hand over now, or None; commits by itself, before anything is sent.
 
     Batches of senders that are provably dead, or whose lease ran out, come first: `proof(batch, fence, owner)` gives
     their trusted journal, or None; who is not cleared by it becomes uncertain and is not sent again.
+
+    What would go out over a held scope (`hold`, `slow_down`) or one of `shut` stays ready and stands in nobody's way.
+    `via` tells the transport in use by the name in the campaign's file, "" for campaigns that name none.
     """
-    while (taken := _take(store, owner, at, plan_id, proof, is_dead)) is not None:
+    look = _Look(store, owner, at, plan_id, proof, is_dead, via or {}, shut)
+    while (taken := look.take()) is not None:
+        items, erased = open_items(store, taken.id)
+        _skip_erased(store, taken, erased, at)
         found = Claim(
             batch_id=taken.id,
             plan_id=taken.plan_id,
             campaign=taken.campaign,
             occurrence=taken.occurrence,
             fence=taken.fence + 1,
-            items=_items(store, taken, at),
+            items=items,
+            destination=taken.destination,
+            restraints=look.restraints,
         )
         if found.items:
             return found
@@ -103,177 +91,130 @@ def claim(
     return None
 
 
-def windows(claim: Claim) -> Iterator[tuple[Item, ...]]:
-    """The claim's items in runs of 20: ask `advance` for each before the first of it is handed over."""
-    return (claim.items[start : start + WINDOW] for start in range(0, len(claim.items), WINDOW))
+def windows(claim: Claim, size: Callable[[], int] = lambda: WINDOW) -> Iterator[tuple[Item, ...]]:
+    """The claim's items in runs: ask `advance` for each before the first of it is handed over.
+
+    `size` is asked before each run: `window_size` of how fast it goes.
+    """
+    start = 0
+    while start < len(claim.items):
+        window = claim.items[start : start + size()]
+        yield window
+        start += len(window)
 
 
-def _take(
-    store: Store,
-    owner: str,
-    at: datetime,
-    plan_id: int | None,
-    proof: Proof,
-    is_dead: Callable[[str], bool],
-) -> Row | None:
-    """Lease one batch in one transaction; a lost one is sorted out first, whether it goes on or not."""
-    lost, ready = _lost(store, plan_id, _dead_owners(store, is_dead)), _ready(at, plan_id)
-    while _is_any(store, lost, ready):
-        with store.write() as db:
-            row = db.execute(_locked(lost)).first() or db.execute(_locked(ready)).first()
-            if row is None:
+def window_size(rate: float) -> int:
+    """How many messages one commit should cover at so many a second: half a second's, at most 100.
+
+    A pause, a cancel and the figures wait for the end of a window, so a slow way out gets short ones; at a commit for
+    each message the disk of a fast one would do nothing else.
+    """
+    return max(1, min(WINDOW, round(rate * _WINDOW_SECONDS)))
+
+
+class _Look:
+    """One sender's look for a batch, with all that decides which it may have."""
+
+    def __init__(
+        self,
+        store: Store,
+        owner: str,
+        at: datetime,
+        plan_id: int | None,
+        proof: Proof,
+        is_dead: Callable[[str], bool],
+        via: Mapping[str, str],
+        shut: Collection[str],
+    ) -> None:
+        self.restraints = restraints(store)
+        self._store, self._owner, self._at, self._plan_id, self._proof = store, owner, at, plan_id, proof
+        self._via = tuple(sorted(via.items()))
+        held = (name for name, one in self.restraints.items() if one.held_seconds > 0)
+        self._shut = tuple(sorted({*shut, *held}))
+        self._lost = _lost(store, plan_id, is_dead, self._via)
+
+    def take(self) -> Row | None:
+        """Lease one batch in one transaction; a lost one is sorted out first, whether it goes on or not."""
+        while sources := self._sources():
+            found_any = False
+            for wanted, values in sources:
+                with self._store.write() as db:
+                    row = db.execute(wanted.with_for_update(of=batch, skip_locked=True), values).first()
+                    if row is None:
+                        continue
+                    found_any = True
+                    if self._lease(db, row):
+                        return row
+                break
+            if not found_any:
                 return None
-            if row.state == BatchState.LEASED:
-                _reconcile(db, store, row, proof, at)
-            if _lease(db, store, row, owner):
-                return row
-    return None
+        return None
+
+    def _sources(self) -> list[tuple[Query, dict[str, Any]]]:
+        """Where a batch may be found, in order; looked up without a lock, so that idle senders make no writer wait."""
+        moment = {"at": self._at}
+        plans = choosing.plans_with_batches(self._plan_id, self._shut, self._via)
+        ready = choosing.ready(self._shut, self._via)
+        with self._store.read() as db:
+            found: list[tuple[Query, dict[str, Any]]] = []
+            if self._lost is not None and db.execute(self._lost).first() is not None:
+                found.append((self._lost, {}))
+            return found + [(ready, {**moment, "plan_id": one}) for one in db.scalars(plans, moment)]
+
+    def _lease(self, db: sa.Connection, row: Row) -> bool:
+        """Give it to this owner, if anybody is left in it, the operator lets it go on and its way is not held."""
+        ords = self._sorted_out(db, row) if row.state == BatchState.LEASED else [row.hi]
+        is_shut = row.transport in self._shut or scope_of(row.transport, row.destination) in self._shut
+        mine = bool(ords) and row.campaign_state not in HELD_BACK and not is_shut
+        values = {
+            "state": BatchState.LEASED if mine else BatchState.READY if ords else BatchState.DONE,
+            "fence": row.fence + 1,
+            "owner": self._owner if mine else "",
+            "hi": ords[0] if ords else row.size,
+            "lease_until": self._store.epoch_now() + LEASE_SECONDS if mine else 0.0,
+        }
+        if row.state == BatchState.LEASED:
+            values["open"] = len(ords)
+        db.execute(sa.update(batch).where(batch.c.id == row.id).values(values))
+        return mine
+
+    def _sorted_out(self, db: sa.Connection, row: Row) -> list[int]:
+        """The lost sender may have handed over what it was granted: ask its journal, else nobody knows."""
+        evidence = self._proof(row.id, row.fence, row.owner)
+
+        def verdict(place: int) -> Outcome | None:
+            if evidence is None or (place in evidence.handed and place not in evidence.answered):
+                key = evidence.keys.get(place) if evidence else None
+                return replace(_LOST, reply=f"key={key} the sender died") if key else _LOST
+            return evidence.answered.get(place)
+
+        held = Held(batch_id=row.id, fence=row.fence)
+        ords = sort_out(db, self._store, held, row.hi, verdict, self._at)
+        return skip_open(db, row.id) if row.plan_state == PlanState.CANCELLED else ords
 
 
-def _is_any(store: Store, *wanted: Query) -> bool:
-    """Looks without a lock, so that idle senders don't make writers wait."""
-    with store.read() as db:
-        return any(db.execute(one).first() is not None for one in wanted)
-
-
-def _locked(wanted: Query) -> Query:
-    return wanted.with_for_update(of=batch, skip_locked=True)
-
-
-def _candidates(plan_id: int | None) -> Query:
-    wanted = (
-        sa.select(
-            batch,
-            plan.c.campaign,
-            plan.c.occurrence,
-            plan.c.state.label("plan_state"),
-            campaign.c.state.label("campaign_state"),
-        )
-        .join(plan, plan.c.id == batch.c.plan_id)
-        .outerjoin(campaign, campaign.c.name == plan.c.campaign)
-        .order_by(plan.c.priority.desc(), batch.c.not_before, batch.c.id)
-        .limit(1)
-    )
-    return wanted if plan_id is None else wanted.where(batch.c.plan_id == plan_id)
-
-
-def _ready(at: datetime, plan_id: int | None) -> Query:
-    return _candidates(plan_id).where(
-        batch.c.state == BatchState.READY,
-        batch.c.not_before <= at,
-        plan.c.state == PlanState.RELEASED,
-        sa.func.coalesce(campaign.c.state, CampaignState.RUNNING).not_in(HELD_BACK),
-    )
-
-
-def _lost(store: Store, plan_id: int | None, dead: list[str]) -> Query:
-    is_lost = (batch.c.lease_until < store.epoch_now()) | batch.c.owner.in_(dead)
-    return _candidates(plan_id).where(batch.c.state == BatchState.LEASED, is_lost)
-
-
-def _dead_owners(store: Store, is_dead: Callable[[str], bool]) -> list[str]:
+def _lost(
+    store: Store, plan_id: int | None, is_dead: Callable[[str], bool], via: tuple[tuple[str, str], ...]
+) -> Query | None:
+    """The batches of senders that are dead or silent; None where no batch is leased at all."""
     with store.read() as db:
         owners = db.scalars(sa.select(batch.c.owner).where(batch.c.state == BatchState.LEASED).distinct()).all()
-    return [owner for owner in owners if is_dead(owner)]
+    dead = tuple(sorted(owner for owner in owners if is_dead(owner)))
+    return choosing.lost(store, plan_id, dead, via) if owners else None
 
 
-def _reconcile(db: sa.Connection, store: Store, row: Row, proof: Proof, at: datetime) -> None:
-    """The lost sender may have handed over what it was granted: ask its journal, else nobody knows."""
-    evidence = proof(row.id, row.fence, row.owner)
-
-    def verdict(place: int) -> Outcome | None:
-        if evidence is None or (place in evidence.handed and place not in evidence.answered):
-            return _LOST
-        return evidence.answered.get(place)
-
-    sort_out(db, store, Held(batch_id=row.id, fence=row.fence), row.hi, verdict, at)
-
-
-def _lease(db: sa.Connection, store: Store, row: Row, owner: str) -> bool:
-    """Give the batch to this owner, if anybody is left in it and the operator lets it go on."""
-    if row.plan_state == PlanState.CANCELLED:
-        skip_open(db, row.id)
-    first = resume_point(db, row.id)
-    mine = first is not None and row.campaign_state not in HELD_BACK
-    state = BatchState.LEASED if mine else BatchState.DONE if first is None else BatchState.READY
-    db.execute(
-        sa.update(batch)
-        .where(batch.c.id == row.id)
-        .values(
-            state=state,
-            fence=row.fence + 1,
-            owner=owner if mine else "",
-            hi=row.size if first is None else first,
-            lease_until=store.epoch_now() + LEASE_SECONDS if mine else 0.0,
-        )
-    )
-    return mine
-
-
-def _items(store: Store, taken: Row, at: datetime) -> tuple[Item, ...]:
-    """The open messages of the batch; who has no address or no frozen context any more is skipped here."""
-    wanted = (
-        sa.select(
-            batch_item.c.ord,
-            batch_item.c.attempt,
-            message.c.id,
-            message.c.contact_id,
-            message.c.n,
-            message.c.delivery_id,
-            message.c.variant,
-            message.c.send_at,
-            contact.c.email,
-            plan_entry.c.language,
-            plan_entry.c.template_hash,
-            plan_entry.c.tracked,
-            plan_entry.c.context,
-            plan_entry.c.digest,
-        )
-        .join(message, message.c.id == batch_item.c.message_id)
-        .join(plan_entry, (plan_entry.c.plan_id == message.c.plan_id) & (plan_entry.c.n == message.c.n))
-        .join(contact, contact.c.id == message.c.contact_id)
-        .outerjoin(attempt, (attempt.c.message_id == message.c.id) & (attempt.c.n == batch_item.c.attempt))
-        .where(batch_item.c.batch_id == taken.id, attempt.c.n.is_(None), message.c.state == MessageState.PLANNED)
-        .order_by(batch_item.c.ord)
-    )
-    with store.read() as db:
-        rows = db.execute(wanted).all()
-    _skip_erased(store, taken, [row for row in rows if row.email is None or row.context is None], at)
-    return tuple(_item(row) for row in rows if row.email is not None and row.context is not None)
-
-
-def _item(row: Row) -> Item:
-    return Item(
-        ord=row.ord,
-        message_id=row.id,
-        contact_id=row.contact_id,
-        n=row.n,
-        attempt=row.attempt,
-        delivery_id=row.delivery_id,
-        variant=row.variant,
-        email=row.email,
-        language=row.language,
-        template_hash=row.template_hash,
-        tracked=row.tracked,
-        context=unpacked(row.context) or {},
-        send_at=row.send_at,
-        digest=row.digest,
-    )
-
-
-def _skip_erased(store: Store, taken: Row, rows: list[Row], at: datetime) -> None:
-    if not rows:
+def _skip_erased(store: Store, taken: Row, erased: list[Erased], at: datetime) -> None:
+    if not erased:
         return
     endings = [
         Ending(
-            message_id=row.id,
-            attempt=row.attempt,
-            outcome=Outcome(
-                state=MessageState.SKIPPED,
-                reason=SkipReason.NO_ADDRESS if row.email is None else SkipReason.EXPIRED,
+            one.message_id,
+            one.attempt,
+            Outcome(
+                state=MessageState.SKIPPED, reason=SkipReason.EXPIRED if one.has_address else SkipReason.NO_ADDRESS
             ),
         )
-        for row in rows
+        for one in erased
     ]
     with store.write() as db:
         record(db, store, Held(batch_id=taken.id, fence=taken.fence + 1), endings, at, transport="")

@@ -7,11 +7,13 @@ words; a message that any attempt delivered is never tried again.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 
 import sqlalchemy as sa
 
 from engine.ledger.chunking import CHUNK, write_in_turn
-from engine.ledger.claiming import Item
+from engine.ledger.items import Item
 from engine.ledger.recording import add_batch, told
 from engine.ledger.rows import Query, Row
 from engine.model import MessageState, Outcome, PlanState, SkipReason
@@ -19,7 +21,7 @@ from engine.store import Store
 from engine.store.tables import attempt, batch, batch_item, message, plan
 
 ASSUMED = "assumed"
-ATTEMPTS = 5  # then a deferred message is refused as expired
+ATTEMPTS = 5  # then a deferred message without an hour of its own is refused as expired
 
 
 class UncertainPolicy(StrEnum):
@@ -35,7 +37,7 @@ def skip(reason: str) -> Outcome:
     return Outcome(state=MessageState.SKIPPED, reason=reason)
 
 
-def settle(store: Store, what: Item | int, outcome: Outcome, at: datetime) -> bool:
+def settle(store: Store, what: Item | int, outcome: Outcome, at: datetime, transport: str = "") -> bool:
     """A late certainty about an item, or a message's last attempt; True when it changed the message.
 
     Only `uncertain` and `claimed` become something else. A delivery that came to light also ends a resend that has
@@ -48,7 +50,8 @@ def settle(store: Store, what: Item | int, outcome: Outcome, at: datetime) -> bo
         if state is None or last is None:
             return False
         n = last if given is None else given
-        if not _settle_attempt(db, store, message_id, n, outcome, at, in_flight=state == MessageState.CLAIMED):
+        in_flight = state == MessageState.CLAIMED
+        if not _settle_attempt(db, store, message_id, n, outcome, at, in_flight, transport):
             return False
         return _settle_message(db, message_id, outcome, at, is_last=n == last)
 
@@ -64,21 +67,23 @@ def retry_deferred(
 ) -> int:
     """Offer deferred messages again, as attempt n+1 in new batches; gives their number.
 
-    Only those whose last attempt is at least `older_than` old; `waits` says it for each attempt, the last of them
-    for all later ones. Who had `limit` attempts is refused as expired.
+    Only those whose last attempt is at least `older_than` old. With `waits`, one for each attempt and the last of them
+    for all later ones, only those that have no hour of their own (`offer_retries`). Of these last, who had `limit`
+    attempts is refused as expired; the others' schedule has decided that they may be tried again.
     """
     wanted = _ended(plan_id, MessageState.DEFERRED, at - older_than)
     if waits:
+        wanted = wanted.where(message.c.retry_at.is_(None))
         patient = [(attempt.c.n == n) & (attempt.c.at <= at - wait) for n, wait in enumerate(waits, 1)]
         late = (attempt.c.n > len(waits)) & (attempt.c.at <= at - waits[-1])
         wanted = wanted.where(sa.or_(*patient, late))
 
     def again(db: sa.Connection, rows: list[Row]) -> int:
-        used_up = [row.id for row in rows if row.n >= limit]
+        used_up = {row.id for row in rows if row.n >= limit and row.retry_at is None}
         if used_up:
             expired = {"state": MessageState.REFUSED, "reason": SkipReason.EXPIRED}
             db.execute(sa.update(message).where(message.c.id.in_(used_up)).values(expired))
-        return _offer_again(db, plan_id, at, [row for row in rows if row.n < limit])
+        return _offer_again(db, store, plan_id, at, [row for row in rows if row.id not in used_up])
 
     _own_up(store, plan_id)
     return _in_chunks(store, wanted, again)
@@ -98,12 +103,19 @@ def resolve_uncertain(
     _own_up(store, plan_id)
     wanted = _ended(plan_id, MessageState.UNCERTAIN, at - older_than)
     if chosen is UncertainPolicy.RESEND:
-        return _in_chunks(store, wanted, lambda db, rows: _offer_again(db, plan_id, at, rows))
+        return _in_chunks(store, wanted, lambda db, rows: _offer_again(db, store, plan_id, at, rows))
     return _in_chunks(store, wanted.where(message.c.reason != ASSUMED), _assume)
 
 
 def _settle_attempt(
-    db: sa.Connection, store: Store, message_id: int, n: int, outcome: Outcome, at: datetime, in_flight: bool
+    db: sa.Connection,
+    store: Store,
+    message_id: int,
+    n: int,
+    outcome: Outcome,
+    at: datetime,
+    in_flight: bool,
+    transport: str,
 ) -> bool:
     """Make the attempt's row say so, if it is uncertain or (in flight) not there yet."""
     known = (attempt.c.message_id == message_id, attempt.c.n == n, attempt.c.state == MessageState.UNCERTAIN)
@@ -118,7 +130,7 @@ def _settle_attempt(
         .where(batch_item.c.message_id == message_id, batch_item.c.attempt == n)
     )
     row = db.execute(held).one()
-    new = {"message_id": message_id, "n": n, "batch_id": row.id, "fence": row.fence, "transport": "", "at": at}
+    new = {"message_id": message_id, "n": n, "batch_id": row.id, "fence": row.fence, "transport": transport, "at": at}
     insert = store.insert(attempt).values(**new, **told(outcome)).on_conflict_do_nothing()
     return db.execute(insert.returning(attempt.c.n)).first() is not None
 
@@ -130,7 +142,13 @@ def _settle_message(db: sa.Connection, message_id: int, outcome: Outcome, at: da
         return False
     may_change = [MessageState.UNCERTAIN]
     may_change += [MessageState.CLAIMED] if is_last else [MessageState.PLANNED, MessageState.DEFERRED]
-    values = {"state": outcome.state, "reason": outcome.reason, "sent_at": at if is_sent else None}
+    retry_at = outcome.retry_at if outcome.state is MessageState.DEFERRED else None
+    values = {
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "sent_at": at if is_sent else None,
+        "retry_at": retry_at,
+    }
     changed = sa.update(message).where(message.c.id == message_id, message.c.state.in_(may_change)).values(values)
     return db.execute(changed).rowcount == 1
 
@@ -141,9 +159,10 @@ def _ended(plan_id: int, state: MessageState, before: datetime) -> Query:
     earlier = attempt.alias("earlier")
     delivered = sa.select(earlier.c.n).where(earlier.c.message_id == message.c.id, earlier.c.state == MessageState.SENT)
     return (
-        sa.select(message.c.id, attempt.c.n, attempt.c.at)
+        sa.select(message.c.id, message.c.retry_at, attempt.c.n, attempt.c.at, batch.c.destination)
         .join(attempt, attempt.c.message_id == message.c.id)
         .join(plan, plan.c.id == message.c.plan_id)
+        .join(batch, batch.c.id == attempt.c.batch_id)
         .where(
             message.c.plan_id == plan_id,
             message.c.state == state,
@@ -175,7 +194,7 @@ def _own_up(store: Store, plan_id: int) -> None:
     with store.read() as db:  # hardly ever finds one: a lock is taken only then
         rows = db.execute(delivered).all()
     for row in rows:
-        sent = {"state": MessageState.SENT, "reason": "", "sent_at": row.at}
+        sent = {"state": MessageState.SENT, "reason": "", "sent_at": row.at, "retry_at": None}
         still = (message.c.id == row.id, message.c.state.in_(unsettled))
         with store.write() as db:
             db.execute(sa.update(message).where(*still).values(sent))
@@ -192,11 +211,13 @@ def _in_chunks(store: Store, wanted: Query, change: Callable[[sa.Connection, lis
             count += change(db, rows)
 
 
-def _offer_again(db: sa.Connection, plan_id: int, at: datetime, rows: list[Row]) -> int:
+def _offer_again(db: sa.Connection, store: Store, plan_id: int, at: datetime, rows: list[Row]) -> int:
     if rows:
-        planned = {"state": MessageState.PLANNED, "reason": "", "sent_at": None}
+        planned = {"state": MessageState.PLANNED, "reason": "", "sent_at": None, "retry_at": None}
         db.execute(sa.update(message).where(message.c.id.in_([row.id for row in rows])).values(planned))
-        add_batch(db, plan_id, at, [(row.id, row.n + 1) for row in rows])
+    by_destination = attrgetter("destination")
+    for destination, same in groupby(sorted(rows, key=by_destination), key=by_destination):
+        add_batch(db, store, plan_id, at, [(row.id, row.n + 1) for row in same], destination)
     return len(rows)
 
 

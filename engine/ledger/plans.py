@@ -33,6 +33,7 @@ class Plan:
     hash: str
     released_at: datetime | None
     priority: int
+    brake_base: Mapping[str, int] | None  # what the brake had counted when somebody last took it off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,8 @@ def _skip_waiting(store: Store, plan_id: int) -> int:
     count = 0
     while True:
         with write_in_turn(store) as db:
-            dropped = db.execute(drop.values(state=MessageState.SKIPPED, reason=SkipReason.CANCELLED)).rowcount
+            skipped = {"state": MessageState.SKIPPED, "reason": SkipReason.CANCELLED, "retry_at": None}
+            dropped = db.execute(drop.values(skipped)).rowcount
         if not dropped:
             return count
         count += dropped

@@ -4,33 +4,47 @@ An item of a batch is *open* as long as its attempt has no row in `attempt` and 
 that, not the order of sending, is what makes it impossible to lose or to repeat anybody.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
+from engine.ledger import prepared
+from engine.ledger.prepared import said
 from engine.model import BatchState, MessageState, Outcome, SkipReason
-from engine.store import Store
+from engine.store import Store, to_micros
 from engine.store.tables import attempt, batch, batch_item, message
 
 ENDS = frozenset(MessageState) - {MessageState.PLANNED, MessageState.CLAIMED}
 
-# Spelled out, since an IN list can't be part of an executemany.
-_IS_OPEN = (message.c.state == MessageState.PLANNED) | (message.c.state == MessageState.CLAIMED)
+_IS_OPEN = (message.c.state == said(MessageState.PLANNED)) | (message.c.state == said(MessageState.CLAIMED))
+_HANDED_OVER = (MessageState.SENT, MessageState.UNCERTAIN)
 _REPLY_CHARS = 500
 
+_ATTEMPT = ("message_id", "n", "batch_id", "fence", "transport", "state", "reason", "stage", "reply", "at")
+_ENDING = ("end", "why", "when", "shown", "key")
 _END = (
     sa.update(message)
     .where(message.c.id == sa.bindparam("key"), _IS_OPEN)
     .values(
         state=sa.bindparam("end"),
         reason=sa.bindparam("why"),
-        sent_at=sa.bindparam("when", type_=message.c.sent_at.type),
+        sent_at=sa.bindparam("when"),
         digest=sa.bindparam("shown"),
     )
+)
+# Apart from _END: what is not named there costs its index nothing.
+_RETRY = (
+    sa.update(message)
+    .where(message.c.id == sa.bindparam("key"), message.c.state == said(MessageState.DEFERRED))
+    .values(retry_at=sa.bindparam("hour"))
+)
+_ADD_ITEM = sa.insert(batch_item).values(
+    {name: sa.bindparam(name) for name in ("batch_id", "ord", "message_id", "attempt")}
 )
 _OPEN = (
     sa.select(batch_item.c.ord, batch_item.c.message_id, batch_item.c.attempt, message.c.state)
@@ -41,14 +55,14 @@ _OPEN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How one attempt of one message ended; `digest` is that of the mail that went out."""
+class Ending(NamedTuple):
+    """How one attempt of one message ended; `digest` is that of the mail that went out, `at` when the answer came."""
 
     message_id: int
     attempt: int
     outcome: Outcome
     digest: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,20 +79,24 @@ def record(
     """Write attempts and message states; an attempt that has its row already keeps it."""
     if not endings:
         return
-    rows = [
-        {
-            "message_id": one.message_id,
-            "n": one.attempt,
-            "batch_id": held.batch_id,
-            "fence": held.fence,
-            "transport": transport,
-            "at": one.outcome.at or at,
-            **told(one.outcome),
-        }
-        for one in endings
-    ]
-    db.execute(_attempts(store), rows)
-    db.execute(_END, [_end(one, one.outcome.at or at) for one in endings])
+    tries, ends, later = [], [], []
+    for message_id, n, outcome, digest, answered_at in endings:
+        state = outcome.state
+        if state is MessageState.PLANNED or state is MessageState.CLAIMED:
+            raise ValueError(f"{state} is no outcome")
+        when = to_micros(answered_at or outcome.at or at)
+        word, reply = state._value_, clean(outcome.reply[:_REPLY_CHARS])  # plain text: the driver asks twice otherwise
+        tries.append(
+            (message_id, n, held.batch_id, held.fence, transport, word, outcome.reason, outcome.stage, reply, when)
+        )
+        sent_at = when if state is MessageState.SENT else None
+        ends.append((word, outcome.reason, sent_at, digest if state in _HANDED_OVER else "", message_id))
+        if outcome.retry_at is not None and state is MessageState.DEFERRED:
+            later.append((to_micros(outcome.retry_at), message_id))
+    prepared.run(db, store, _attempts(store.is_sqlite), _ATTEMPT, tries)
+    prepared.run(db, store, _END, _ENDING, ends)
+    if later:
+        prepared.run(db, store, _RETRY, ("hour", "key"), later)
 
 
 def told(outcome: Outcome) -> dict[str, str]:
@@ -95,6 +113,8 @@ def told(outcome: Outcome) -> dict[str, str]:
 
 def clean(text: str) -> str:
     """Foreign text without what a database refuses: NUL and halves of characters."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
@@ -105,60 +125,63 @@ def sort_out(
     hi: int,
     verdict: Callable[[int], Outcome | None],
     at: datetime,
-) -> None:
-    """Give each item that may be handed over what `verdict` says of its ord; None makes it planned again."""
-    granted = [
-        row for row in db.execute(_OPEN, {"batch": held.batch_id}) if row.ord < hi or row.state == MessageState.CLAIMED
-    ]
-    judged = [(row, verdict(row.ord)) for row in granted]
-    endings = [
-        Ending(message_id=row.message_id, attempt=row.attempt, outcome=outcome)
-        for row, outcome in judged
-        if outcome is not None
-    ]
-    record(db, store, held, endings, at, transport="")
-    again = [row.message_id for row, outcome in judged if outcome is None and row.state == MessageState.CLAIMED]
-    if again:
-        db.execute(sa.update(message).where(message.c.id.in_(again)).values(state=MessageState.PLANNED))
+) -> list[int]:
+    """Give each item that may be handed over what `verdict` says of its ord; None makes it planned again.
+
+    Gives the ords that are still to be handed over.
+    """
+    rows = db.execute(_OPEN, {"batch": held.batch_id}).all()
+    judged = [(row, verdict(row.ord)) for row in rows if row.ord < hi or row.state == MessageState.CLAIMED]
+    ended = {row.ord: Ending(row.message_id, row.attempt, outcome) for row, outcome in judged if outcome is not None}
+    record(db, store, held, list(ended.values()), at, transport="")
+    plan_again(db, [row.message_id for row, outcome in judged if outcome is None and row.state == MessageState.CLAIMED])
+    return [row.ord for row in rows if row.ord not in ended]
 
 
-def resume_point(db: sa.Connection, batch_id: int) -> int | None:
-    """The first ord that is still to be handed over; None when nobody of the batch is."""
-    first = db.execute(_OPEN.limit(1), {"batch": batch_id}).first()
-    return None if first is None else int(first.ord)
+def plan_again(db: sa.Connection, message_ids: Collection[int]) -> None:
+    """They were claimed and certainly not handed over."""
+    if message_ids:
+        claimed = sa.update(message).where(message.c.id.in_(message_ids), message.c.state == MessageState.CLAIMED)
+        db.execute(claimed.values(state=MessageState.PLANNED))
 
 
-def skip_open(db: sa.Connection, batch_id: int) -> None:
-    """The plan was cancelled: who was still to be mailed in this batch won't be."""
+def open_ords(db: sa.Connection, batch_id: int) -> list[int]:
+    """Those of the batch that are still to be handed over."""
+    return [row.ord for row in db.execute(_OPEN, {"batch": batch_id})]
+
+
+def skip_open(db: sa.Connection, batch_id: int) -> list[int]:
+    """The plan was cancelled: who was still to be mailed in this batch won't be. Gives who is left."""
     ids = [row.message_id for row in db.execute(_OPEN, {"batch": batch_id})]
     if ids:
         drop = sa.update(message).where(message.c.id.in_(ids), message.c.state == MessageState.PLANNED)
         db.execute(drop.values(state=MessageState.SKIPPED, reason=SkipReason.CANCELLED))
+    return open_ords(db, batch_id)
 
 
-def add_batch(db: sa.Connection, plan_id: int, not_before: datetime, items: Sequence[tuple[int, int]]) -> None:
+def add_batch(
+    db: sa.Connection,
+    store: Store,
+    plan_id: int,
+    not_before: datetime,
+    items: Sequence[tuple[int, int]],
+    destination: str = "",
+) -> None:
     """A batch of (message, attempt), in this order."""
-    row = {"plan_id": plan_id, "size": len(items), "state": BatchState.READY, "not_before": not_before}
-    batch_id = db.execute(sa.insert(batch).values(row).returning(batch.c.id)).scalar_one()
-    rows = [
-        {"batch_id": batch_id, "ord": place, "message_id": message_id, "attempt": n}
-        for place, (message_id, n) in enumerate(items)
-    ]
-    db.execute(sa.insert(batch_item), rows)
-
-
-@lru_cache(maxsize=4)  # built once: there is one a window
-def _attempts(store: Store) -> sa.Insert:
-    insert: sa.Insert = store.insert(attempt).on_conflict_do_nothing()
-    return insert
-
-
-def _end(one: Ending, at: datetime) -> dict[str, Any]:
-    outcome = one.outcome
-    return {
-        "key": one.message_id,
-        "end": outcome.state,
-        "why": outcome.reason,
-        "when": at if outcome.state is MessageState.SENT else None,
-        "shown": one.digest if outcome.state in (MessageState.SENT, MessageState.UNCERTAIN) else "",
+    new = {
+        "plan_id": plan_id,
+        "size": len(items),
+        "state": BatchState.READY,
+        "not_before": not_before,
+        "destination": destination,
+        "open": len(items),
     }
+    batch_id = db.execute(sa.insert(batch).values(new).returning(batch.c.id)).scalar_one()
+    rows = [(batch_id, place, message_id, n) for place, (message_id, n) in enumerate(items)]
+    prepared.run(db, store, _ADD_ITEM, ("batch_id", "ord", "message_id", "attempt"), rows)
+
+
+@lru_cache(maxsize=2)
+def _attempts(is_sqlite: bool) -> sa.Insert:
+    insert = sqlite.insert(attempt) if is_sqlite else postgresql.insert(attempt)
+    return insert.values({name: sa.bindparam(name) for name in _ATTEMPT}).on_conflict_do_nothing()

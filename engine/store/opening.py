@@ -18,10 +18,10 @@ Row = TypeVar("Row")
 
 # WAL lets readers go on beside one writer; FULL, because after a power cut a lost intent would mean a duplicate.
 _PRAGMAS: tuple[str, ...] = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
-# SQLite's own default holds 2 MB of pages: an import into a large table then reads its indexes again and again.
-# A writer there is one of; readers may be many, and each has its own.
+# In kibibytes, for each connection. A sender's memory must not grow with the audience: larger ones fill up.
 _PRAGMAS += ("cache_size=-8192", "wal_autocheckpoint=4000")
-_WRITERS_CACHE = "cache_size=-65536"
+_WRITERS_CACHE = "cache_size=-16384"
+_IMPORTS_CACHE = "cache_size=-65536"
 _LOCK_SECONDS = 10.0
 _LOOK_MS = 2
 
@@ -55,6 +55,12 @@ class Store:
         """A connection of its own that commits after every statement: for the look just before a dot. Close it."""
         with _named_faults(self.url):
             return self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def hold_more_pages(self) -> None:
+        """Before an import into large tables: with few pages at hand it reads their indexes again and again."""
+        if self.is_sqlite:
+            with self.write() as connection:
+                connection.exec_driver_sql(f"PRAGMA {_IMPORTS_CACHE}")
 
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ON CONFLICT, in this database's dialect."""

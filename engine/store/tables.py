@@ -157,6 +157,9 @@ event = Table(
     Column("properties", Json, nullable=False, server_default=text("'{}'")),
     Index("ix_event_contact_kind_at", "contact_id", "kind", "at"),
 )
+# What servers returned and readers complained of: few among the shop's own events, and the brake asks every 2 s.
+RETURNED = "kind IN ('bounce', 'complaint')"
+Index("ix_event_returned", event.c.kind, event.c.at, sqlite_where=text(RETURNED), postgresql_where=text(RETURNED))
 
 # How far a file's import has come: the same file again goes on, or does nothing.
 import_run = Table(
@@ -222,6 +225,18 @@ campaign = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+# How a campaign came to stand as it does: every change of `campaign`, with the operator's words.
+campaign_history = Table(
+    "campaign_history",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("campaign", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("at", UtcTime, nullable=False),
+    Index("ix_campaign_history_campaign", "campaign", "id"),
+)
+
 template_version = Table(
     "template_version",
     metadata,
@@ -245,6 +260,7 @@ plan = Table(
     Column("hash", Text, nullable=False),  # over every entry, in order
     Column("released_at", UtcTime),
     Column("priority", Integer, nullable=False, server_default=text("0")),  # whose batches are claimed first
+    Column("brake_base", Json),  # what the brake had counted when somebody last took it off; NULL: nothing
 )
 
 plan_entry = Table(
@@ -293,9 +309,18 @@ message = Table(
     Column("send_at", UtcTime, nullable=False),
     Column("sent_at", UtcTime),
     Column("digest", Text, nullable=False, server_default=""),  # of the mail that went out
+    Column("proven_at", UtcTime),  # something came back of it before its outcome was known: it did go out
+    Column("retry_at", UtcTime),  # deferred: when it is offered again; NULL when somebody must ask for it
     UniqueConstraint("campaign", "occurrence", "contact_id"),
     Index("ix_message_contact_sent", "contact_id", "sent_at"),
     Index("ix_message_plan_state", "plan_id", "state"),
+)
+Index(
+    "ix_message_plan_retry",
+    message.c.plan_id,
+    message.c.retry_at,
+    sqlite_where=text("retry_at IS NOT NULL"),
+    postgresql_where=text("retry_at IS NOT NULL"),
 )
 
 # One claim for up to 500 messages. `hi` is the write-ahead intent: ord < hi may have been handed over, others not.
@@ -311,7 +336,10 @@ batch = Table(
     Column("fence", Integer, nullable=False, server_default=text("0")),
     Column("owner", Text, nullable=False, server_default=""),
     Column("lease_until", Float, nullable=False, server_default=text("0")),  # the database's clock, epoch seconds
+    Column("destination", Text, nullable=False, server_default=""),  # the recipients' mail system; empty: mixed
+    Column("open", Integer),  # items without an outcome when nobody held it last; NULL: all from `hi` on
     Index("ix_batch_state_not_before", "state", "not_before"),
+    Index("ix_batch_state_plan", "state", "plan_id", "not_before"),
 )
 
 batch_item = Table(
@@ -337,6 +365,37 @@ attempt = Table(
     Column("stage", Text, nullable=False, server_default=""),
     Column("reply", Text, nullable=False, server_default=""),
     Column("at", UtcTime, nullable=False),
+)
+
+# How much may go out over a transport, or over it to one destination: a token bucket by the database's clock.
+bucket = Table(
+    "bucket",
+    metadata,
+    Column("scope", Text, primary_key=True),  # transport, or transport/destination
+    Column("rate", Float, nullable=False, server_default=text("0")),  # messages a second before `factor`; 0: no limit
+    Column("factor", Float, nullable=False, server_default=text("1")),  # halved by every throttle, grows back slowly
+    Column("tokens", Float, nullable=False, server_default=text("0")),
+    Column("at", Float, nullable=False, server_default=text("0")),  # when `tokens` was true; epoch seconds, as all here
+    Column("grown_at", Float, nullable=False, server_default=text("0")),  # when `factor` changed last
+    Column("recent", Float, nullable=False, server_default=text("0")),  # tokens given lately, fading within a minute
+    Column("held_until", Float, nullable=False, server_default=text("0")),
+    Column("why", Text, nullable=False, server_default=""),  # of the hold, or of the last throttle
+    Column("day", Day),  # the shop's day that `day_count` counts
+    Column("day_count", Integer, nullable=False, server_default=text("0")),
+    Column("daily", Integer),  # the cap as it was last asked with; NULL: none
+    Column("day_ends", Float, nullable=False, server_default=text("0")),
+)
+
+# Does a transport get anything through? Open: no sender tries it before its time; half open: one of them tries.
+breaker = Table(
+    "breaker",
+    metadata,
+    Column("transport", Text, primary_key=True),
+    Column("state", Text, nullable=False),  # closed | open | half_open
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("opened", Integer, nullable=False, server_default=text("0")),  # times since it last worked
+    Column("open_until", Float, nullable=False, server_default=text("0")),  # the database's clock, epoch seconds
+    Column("why", Text, nullable=False, server_default=""),
 )
 
 # Raw requests, kept as they came; the verdict stands beside them and can be given again.

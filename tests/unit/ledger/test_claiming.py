@@ -57,10 +57,17 @@ def test_a_claim_holds_all_that_is_needed_to_render(store: Store, at: datetime) 
     assert at == first.send_at
 
 
-def test_windows_are_runs_of_twenty(sqlite_store: Store, at: datetime) -> None:
-    released(sqlite_store, 45, at)
+def test_windows_are_as_long_as_the_sender_is_fast(sqlite_store: Store, at: datetime) -> None:
+    released(sqlite_store, 250, at)
+    claim, sizes = claimed(sqlite_store, at), iter([20, 75, 1, 400])
 
-    assert [20, 20, 5] == [len(window) for window in ledger.windows(claimed(sqlite_store, at))]
+    assert [100, 100, 50] == [len(window) for window in ledger.windows(claim)]
+    assert [20, 75, 1, 154] == [len(window) for window in ledger.windows(claim, lambda: next(sizes))]
+
+
+@pytest.mark.parametrize(("rate", "messages"), [(0.1, 1), (1, 1), (10, 5), (150, 75), (200, 100), (20_000, 100)])
+def test_a_window_has_one_message_at_least_and_a_hundred_at_most(rate: float, messages: int) -> None:
+    assert messages == ledger.window_size(rate)
 
 
 def test_a_batch_is_claimed_by_one_sender_only(store: Store, at: datetime) -> None:
@@ -254,6 +261,95 @@ def test_a_batch_may_be_handed_back_until_later(store: Store, at: datetime) -> N
 
     assert ledger.claim(store, "me", at) is None
     assert 3 == len(claimed(store, at + timedelta(minutes=5)).items)
+
+
+def test_who_was_taken_ahead_and_not_handed_over_is_offered_again(store: Store, at: datetime) -> None:
+    """The first was answered, the second was lost on the way, the third built and never sent."""
+    released(store, 6, at)
+    claim = granted(store, claimed(store, at), at, 5)
+
+    assert ledger.hand_back(store, claim, 4, [(claim.items[0], SENT)], at, "box", left=[2, 3])
+
+    assert ["sent", "uncertain", "planned", "planned", "planned", "planned"] == states(store)
+    assert [2, 3, 4, 5] == [item.ord for item in claimed(store, at, "other").items]
+
+
+def flowing(store: Store, at: datetime) -> Claim:
+    """Two windows of two; of the first only one answer has come, and it came with the second's grant."""
+    claim = granted(store, claimed(store, at), at, 2)
+    assert ledger.advance(store, claim, 4, [(claim.items[1], SENT)], at, "box")
+    assert ["claimed", "sent", "claimed", "claimed"] == states(store)[:4]
+    return claim
+
+
+def test_an_answer_may_come_a_window_late(store: Store, at: datetime) -> None:
+    released(store, 6, at)
+    claim = flowing(store, at)
+
+    assert ledger.advance(store, claim, 6, [(claim.items[0], REFUSED), (claim.items[3], SENT)], at, "box")
+
+    assert ["refused", "sent", "claimed", "sent", "claimed", "claimed"] == states(store)
+    rest = [(claim.items[place], SENT) for place in (2, 4, 5)]
+    assert ledger.finish(store, claim, rest, at, "box")
+    assert ["refused", *["sent"] * 5] == states(store)
+
+
+def test_who_never_got_a_late_answer_is_uncertain_at_the_end(store: Store, at: datetime) -> None:
+    released(store, 4, at)
+    claim = flowing(store, at)
+
+    assert ledger.finish(store, claim, [(item, SENT) for item in claim.items[2:]], at)
+
+    assert ["uncertain", "sent", "sent", "sent"] == states(store)
+
+
+def test_an_earlier_window_s_open_item_is_not_lost_by_handing_back(store: Store, at: datetime) -> None:
+    released(store, 6, at)
+    claim = flowing(store, at)
+
+    assert ledger.hand_back(store, claim, 4, [], at, left=[0])
+
+    assert ["planned", "sent", "uncertain", "uncertain", "planned", "planned"] == states(store)
+    assert [0, 4, 5] == [item.ord for item in claimed(store, at, "other").items]
+
+
+def test_a_pause_while_answers_are_out_loses_none_of_them(store: Store, at: datetime) -> None:
+    released(store, 6, at)
+    claim = flowing(store, at)
+    ledger.set_state(store, "spring", CampaignState.PAUSED, "by hand", at)
+
+    assert not ledger.advance(store, claim, 6, [(claim.items[2], SENT)], at)
+
+    assert ["uncertain", "sent", "sent", "uncertain", "planned", "planned"] == states(store)
+    assert ledger.settle(store, claim.items[0], SENT, at)
+    assert ledger.settle(store, claim.items[3], Outcome(state=MessageState.DEFERRED, reason="taken_over"), at)
+    assert ["sent", "sent", "sent", "deferred", "planned", "planned"] == states(store)
+
+
+def test_answers_are_recorded_with_the_way_they_came_by(store: Store, at: datetime) -> None:
+    """Before a batch goes on over another transport, a grant of nothing more records what the first one did."""
+    released(store, 4, at)
+    claim = granted(store, claimed(store, at), at, 2)
+
+    assert ledger.advance(store, claim, 2, [(claim.items[0], SENT)], at, "first")
+    assert ["sent", "claimed", "planned", "planned"] == states(store)
+    assert ledger.advance(store, claim, 4, [(claim.items[1], SENT)], at, "second")
+
+    with store.read() as db:
+        assert ["first", "second"] == list(db.scalars(sa.select(attempt.c.transport).order_by(attempt.c.message_id)))
+
+
+def test_an_ending_may_bring_its_own_digest_and_time(store: Store, at: datetime) -> None:
+    released(store, 2, at)
+    claim = granted(store, claimed(store, at), at, 2)
+    later = at + timedelta(seconds=7)
+    own, plain = ledger.Ended(claim.items[0], SENT, "d0", later), ledger.Ended(claim.items[1], SENT)
+
+    assert ledger.finish(store, claim, [own, plain], at)
+
+    with store.read() as db:
+        rows = db.execute(sa.select(message.c.digest, message.c.sent_at).order_by(message.c.n)).all()
+    assert [("d0", later), ("", at)] == [tuple(row) for row in rows]
 
 
 def test_a_batch_handed_back_at_its_end_is_done(store: Store, at: datetime) -> None:

@@ -1,15 +1,19 @@
 """Plans are frozen as drafts, read as they were frozen, and forgotten when they must be."""
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 from ledger_steps import KEYS, drafted, entry, people, send_all
 
 from engine import ledger
 from engine.errors import Refused, UnknownPlan
+from engine.ledger.freezing import canonical, unpacked
 from engine.model import EntryState, PlanEntry, PlanState, SkipReason
 from engine.store import Store
 from engine.store.tables import plan, plan_entry
@@ -249,3 +253,20 @@ def test_contexts_are_dropped_when_the_window_is_over_and_the_digests_stay(sqlit
         assert 0 == db.scalar(sa.select(sa.func.count()).where(plan_entry.c.context.is_not(None)))
         assert "d0" == db.scalar(sa.select(plan_entry.c.digest).where(plan_entry.c.n == 0))
         assert 1 == db.scalar(sa.select(sa.func.count()).select_from(plan))
+
+
+_JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda some: st.lists(some, max_size=4) | st.dictionaries(st.text(max_size=8), some, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8), _JSON_VALUES, max_size=5))
+def test_a_context_is_unpacked_to_what_was_frozen_to_the_last_digit(context: dict[str, object]) -> None:
+    frozen = canonical(context)
+
+    found = unpacked(zlib.compress(frozen))
+
+    assert context == found
+    assert frozen == canonical(found)

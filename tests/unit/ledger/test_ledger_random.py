@@ -1,7 +1,8 @@
 """Two senders, an operator and bad luck, in any order: nobody gets two, nobody is lost, and the books agree."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -51,26 +52,44 @@ class World:
                 yield from self.batch(claim)
 
     def batch(self, claim: Claim) -> Iterator[None]:
+        """Like a pipelining sender: the last answers of a window come with the next, some items are put off."""
         done: list[tuple[Item, Outcome]] = []
-        for start in range(0, len(claim.items), WINDOW):
-            window = claim.items[start : start + WINDOW]
-            if not ledger.advance(self.store, claim, window[-1].ord + 1, done, self.at):
+        place = 0
+        while place < len(claim.items):
+            if self.random.random() < 0.1:
+                rest = self.postponed(claim, claim.items[place:])
+                if rest is None:
+                    return self.settle(done)
+                claim = rest
+                continue
+            window = claim.items[place : place + WINDOW]
+            late = [one for one in done[-2:] if self.random.random() < 0.5]
+            sure = [one for one in done if one not in late]
+            if not ledger.advance(self.store, claim, window[-1].ord + 1, sure, self.at):
                 return self.settle(done)
-            done = []
+            done = late
             yield
             for item in window:
                 if self.random.random() < 0.03:
-                    if not ledger.hand_back(self.store, claim, item.ord, done, self.at):
+                    # The one after it was taken ahead: some of those in `left` stand before the first not taken.
+                    taken = [one.ord for one in window if one.ord >= item.ord][:2]
+                    if not ledger.hand_back(self.store, claim, taken[-1] + 1, done, self.at, left=taken):
                         self.settle(done)
                     return None
                 yield from self.hand_over(claim, item, done)
+            place += len(window)
         if not ledger.finish(self.store, claim, done, self.at):
             self.settle(done)
         return None
 
+    def postponed(self, claim: Claim, items: Sequence[Item]) -> Claim | None:
+        later = self.at + timedelta(seconds=self.random.choice([0, 90]))
+        return ledger.postpone(self.store, claim, self.random.sample(items, 1), later, "slow")
+
     def hand_over(self, claim: Claim, item: Item, done: list[tuple[Item, Outcome]]) -> Iterator[None]:
         handed, answered = self.journals[claim.batch_id, claim.fence]
-        outcome = self.random.choices([SENT, REFUSED, DEFERRED, UNCERTAIN, ledger.skip("opted_out")], [80, 4, 8, 4, 4])[
+        put_off = self.random.choice([DEFERRED, replace(DEFERRED, retry_at=self.at + timedelta(seconds=30))])
+        outcome = self.random.choices([SENT, REFUSED, put_off, UNCERTAIN, ledger.skip("opted_out")], [80, 4, 8, 4, 4])[
             0
         ]
         if outcome.state in (MessageState.SENT, MessageState.UNCERTAIN):
@@ -112,7 +131,10 @@ class World:
             self.fall_asleep(name)
         elif luck < 0.06:
             self.at += timedelta(minutes=1)
-            ledger.retry_deferred(self.store, self.plan_id, self.at, limit=4)
+            if self.random.random() < 0.5:
+                ledger.retry_deferred(self.store, self.plan_id, self.at, limit=4)
+            else:
+                ledger.offer_retries(self.store, self.at, limit=self.random.choice([1, 100]))
         elif luck < 0.07:
             state = self.random.choice([CampaignState.PAUSED, CampaignState.RUNNING])
             ledger.set_state(self.store, "spring", state, "", self.at)
@@ -122,7 +144,8 @@ class World:
     def come_to_an_end(self) -> None:
         """The operator lets everything run out, and nobody dies any more."""
         ledger.set_state(self.store, "spring", CampaignState.RUNNING, "", self.at)
-        for _ in range(2000):
+        for _ in range(3000):
+            self.at += timedelta(seconds=1)
             for name in sorted(self.senders):
                 next(self.senders[name])
             counts = ledger.counts(self.store, self.plan_id)

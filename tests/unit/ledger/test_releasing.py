@@ -42,7 +42,7 @@ def test_a_batch_holds_messages_of_one_hour_and_no_more_than_a_chunk(store: Stor
     ledger.release(store, plan_id, at, KEYS, chunk=10)
 
     with store.read() as db:
-        batches = db.execute(sa.select(batch.c.not_before, batch.c.size).order_by(batch.c.id)).all()
+        batches = db.execute(sa.select(batch.c.not_before, batch.c.size).order_by(batch.c.not_before, batch.c.id)).all()
     evens = sum(1 for one in ids if one % 2 == 0)
     assert [(at, 10), (at, evens - 10), (later, 10), (later, 25 - evens - 10)] == [tuple(row) for row in batches]
     assert evens == len(send_all(store, at))

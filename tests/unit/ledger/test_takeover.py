@@ -149,3 +149,33 @@ def test_a_lost_batch_of_a_cancelled_plan_is_skipped(store: Store, at: datetime)
 
     assert claim is None
     assert {"cancelled": 3} == ledger.counts(store, plan_id)["skipped_by"]
+
+
+def flowing(store: Store, at: datetime) -> Claim:
+    """Two windows of two, granted to a sender that dies; of the first one answer was recorded with the second."""
+    claim = granted(store, claimed(store, at, "dead"), at, 2)
+    assert ledger.advance(store, claim, 4, [(claim.items[1], SENT)], at)
+    return claim
+
+
+def test_an_earlier_window_s_open_item_is_judged_by_the_journal_too(store: Store, at: datetime) -> None:
+    released(store, 5, at)
+    flowing(store, at)
+    proof = JournalProof(handed=frozenset({0, 1, 2}), answered={1: SENT, 2: REFUSED})
+
+    taken = ledger.claim(store, "me", at, proof=lambda *_: proof, is_dead=lambda owner: owner == "dead")
+
+    assert taken is not None
+    assert ["uncertain", "sent", "refused", "planned", "planned"] == states(store)
+    assert [3, 4] == [item.ord for item in taken.items]
+
+
+def test_an_earlier_window_s_open_item_is_uncertain_without_a_journal(store: Store, at: datetime) -> None:
+    released(store, 5, at)
+    flowing(store, at)
+    let_lease_run_out(store)
+
+    taken = claimed(store, at)
+
+    assert ["uncertain", "sent", "uncertain", "uncertain", "planned"] == states(store)
+    assert [4] == [item.ord for item in taken.items]

@@ -1,0 +1,126 @@
+"""What keeps messages from going out just now, until when, and how many?"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from engine.ledger.breakers import OPEN
+from engine.ledger.choosing import HELD_BACK, transport_of_plan
+from engine.ledger.rows import Row
+from engine.model import BatchState, CampaignState, MessageState, PlanState
+from engine.store import Store
+from engine.store.tables import batch, breaker, bucket, campaign, message, plan
+
+HELD, DAILY, RATE, RETRY, UNREACHABLE = "held", "daily", "rate", "retry", "unreachable"
+
+_LIVELY_SECONDS = 60.0  # a rate is shown as long as somebody has lately sent by it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdup:
+    """One thing that messages wait for."""
+
+    kind: str  # held | daily | rate | retry | unreachable
+    transport: str  # empty: whichever
+    destination: str  # empty: all of them
+    why: str  # in words
+    until: datetime | None  # when it ends, as far as can be told
+    messages: int
+
+
+def holdups(
+    store: Store, at: datetime, plan_id: int | None = None, via: Mapping[str, str] | None = None
+) -> list[Holdup]:
+    """Everything that holds released messages back beside their hour and a pause, the most messages first.
+
+    `via` as for `claim`. What waits for nobody's leave but a sender's is no holdup.
+    """
+    with store.read() as db:
+        waiting = _waiting(db, plan_id, via or {})
+        buckets = db.execute(sa.select(bucket, store.epoch_now().label("now"))).all()
+        broken = sa.select(breaker, store.epoch_now().label("now")).where(breaker.c.state == OPEN)
+        found = [one for row in buckets for one in _of_bucket(row, waiting, at)]
+        found += [_unreachable(row, waiting, at) for row in db.execute(broken) if row.open_until > row.now]
+        found += _retries(db, at, plan_id)
+    return sorted((one for one in found if one.messages), key=lambda one: -one.messages)
+
+
+def _waiting(db: sa.Connection, plan_id: int | None, via: Mapping[str, str]) -> list[Row]:
+    """How many messages of batches are open, by transport, destination and hour."""
+    left = sa.func.coalesce(sa.case((batch.c.state == BatchState.READY, batch.c.open)), batch.c.size - batch.c.hi)
+    transport = transport_of_plan(via).label("transport")
+    wanted = (
+        sa.select(transport, batch.c.destination, batch.c.not_before, sa.func.sum(left).label("messages"))
+        .join(plan, plan.c.id == batch.c.plan_id)
+        .outerjoin(campaign, campaign.c.name == plan.c.campaign)
+        .where(
+            batch.c.state.in_([BatchState.READY, BatchState.LEASED]),
+            plan.c.state == PlanState.RELEASED,
+            sa.func.coalesce(campaign.c.state, CampaignState.RUNNING).not_in(HELD_BACK),
+        )
+        .group_by(transport, batch.c.destination, batch.c.not_before)
+    )
+    if plan_id is not None:
+        wanted = wanted.where(batch.c.plan_id == plan_id)
+    return list(db.execute(wanted).all())
+
+
+def _due_by(waiting: list[Row], hour: datetime, transport: str, destination: str = "") -> int:
+    return sum(
+        int(row.messages)
+        for row in waiting
+        if row.transport == transport and destination in ("", row.destination) and row.not_before <= hour
+    )
+
+
+def _of_bucket(row: Row, waiting: list[Row], at: datetime) -> Iterator[Holdup]:
+    transport, _, destination = row.scope.partition("/")
+    rate = row.rate * row.factor
+
+    def held_up(kind: str, why: str, seconds: float) -> Holdup:
+        until = at + timedelta(seconds=seconds)
+        messages = _due_by(waiting, until if kind != RATE else at, transport, destination)
+        if kind == RATE:
+            until += timedelta(seconds=messages / rate)
+        return Holdup(kind=kind, transport=transport, destination=destination, why=why, until=until, messages=messages)
+
+    if row.held_until > row.now:
+        yield held_up(HELD, row.why, row.held_until - row.now)
+    elif row.daily is not None and row.day_count >= row.daily and row.day_ends > row.now:
+        yield held_up(DAILY, f"all {row.daily} messages of today are out", row.day_ends - row.now)
+    elif rate > 0 and row.now - row.at < _LIVELY_SECONDS:
+        slowed = f", slowed down: {row.why}" if row.factor < 1 else ""
+        yield held_up(RATE, f"{rate:.3g} messages a second{slowed}", 0)
+
+
+def _unreachable(row: Row, waiting: list[Row], at: datetime) -> Holdup:
+    until = at + timedelta(seconds=row.open_until - row.now)
+    messages = _due_by(waiting, until, row.transport)
+    return Holdup(
+        kind=UNREACHABLE, transport=row.transport, destination="", why=row.why, until=until, messages=messages
+    )
+
+
+def _retries(db: sa.Connection, at: datetime, plan_id: int | None) -> list[Holdup]:
+    """Deferred messages that wait for the hour of their next try."""
+    wanted = (
+        sa.select(message.c.reason, sa.func.count().label("messages"), sa.func.min(message.c.retry_at).label("next"))
+        .join(plan, plan.c.id == message.c.plan_id)
+        .where(message.c.retry_at > at, message.c.state == MessageState.DEFERRED, plan.c.state == PlanState.RELEASED)
+        .group_by(message.c.reason)
+    )
+    if plan_id is not None:
+        wanted = wanted.where(message.c.plan_id == plan_id)
+    return [
+        Holdup(
+            kind=RETRY,
+            transport="",
+            destination="",
+            why=f"put off: {row.reason}" if row.reason else "put off",
+            until=row.next,
+            messages=row.messages,
+        )
+        for row in db.execute(wanted)
+    ]
