@@ -7,6 +7,7 @@ which is what stops open redirects.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -15,6 +16,15 @@ from enum import IntEnum
 _DELIVERY_BYTES = 15
 _TAG_BYTES = 16
 _TOKEN_CHARS = 43
+_ID_CHARS = 24
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648 6, in the order of their values
+# To Python's own digits of base 32; what is no letter of ours is none of them either.
+_BASE32 = dict.fromkeys(range(128), "!") | {
+    ord(spelt): digit
+    for letter, digit in zip(_LETTERS, "0123456789abcdefghijklmnopqrstuv", strict=True)
+    for spelt in (letter, letter.upper())
+}
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Purpose(IntEnum):
@@ -62,11 +72,10 @@ class Keys:
 
     def tokens(self, delivery_id: str) -> Tokens:
         """The tokens of all purposes for one message, for one HMAC."""
-        raw = base64.b32decode(delivery_id.upper())
+        raw = _octets(delivery_id)
         tags = hmac.digest(self._tags[self._current], raw, "sha512")
         head = bytes([self._current]) + raw
-        cuts = (tags[i * _TAG_BYTES : (i + 1) * _TAG_BYTES] for i in range(4))
-        return Tokens(*(base64.urlsafe_b64encode(head + tag).decode().rstrip("=") for tag in cuts))
+        return Tokens(*[_token(head + tags[i : i + _TAG_BYTES]) for i in range(0, 4 * _TAG_BYTES, _TAG_BYTES)])
 
     def read(self, token: str, purpose: Purpose) -> str | None:
         """The delivery id of a token made for this purpose; None when it is forged, cut or for another purpose."""
@@ -93,6 +102,18 @@ class Keys:
         """Whether `tag` was made here, by the current or an old secret."""
         said = f"aggregate\0{plan_id}\0{variant}\0{site}".encode()
         return any(hmac.compare_digest(_short(_mac(key, said)), tag) for key in self._tags.values() if tag.isascii())
+
+
+def _octets(delivery_id: str) -> bytes:
+    """What a delivery id spells; the standard library's own reader of base32 takes ten times as long."""
+    digits = delivery_id.translate(_BASE32)
+    if len(digits) != _ID_CHARS or not digits.isascii():
+        return base64.b32decode(delivery_id.upper())
+    return int(digits, 32).to_bytes(_DELIVERY_BYTES)
+
+
+def _token(raw: bytes) -> str:
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE)[:_TOKEN_CHARS].decode()
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:

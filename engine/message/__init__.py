@@ -2,6 +2,7 @@
 
 compile_template            a folder of MJML into one CompiledTemplate a language; BadTemplate names file:line:column
 context_for, render         what is frozen for one contact, and her message made from that alone
+render_mail                 the same, encoded already: for all that goes out
 destinations,
 literal_destination         where her links lead
 lint_template, findings_in  what is wrong with a template, or with one rendered message
@@ -42,20 +43,31 @@ __all__ = [
 
 # ---------------------------------------------------------------- mails: headers, MIME, DKIM, and the gate behind them
 
-from engine.message.dkim import Signer, load_signer
+from engine.message.dkim import Signer, load_signer, signers_for
+from engine.message.framing import Body, MailFrame, mail_frame
+from engine.message.fusing import Encoded, render_mail
 from engine.message.gate import Expected, check_mail
 from engine.message.headers import Mailbox, MailHeaders, feedback_id, mailbox
-from engine.message.mime import compose, digest_of
+from engine.message.mime import body_of, compose, digest_of
+from engine.message.shapes import findings_of
 
 __all__ += [
+    "Body",
+    "Encoded",
     "Expected",
+    "MailFrame",
     "MailHeaders",
     "Mailbox",
     "Signer",
+    "body_of",
     "check_mail",
     "compose",
     "digest_of",
     "feedback_id",
+    "findings_of",
     "load_signer",
+    "mail_frame",
     "mailbox",
+    "render_mail",
+    "signers_for",
 ]

@@ -1,14 +1,15 @@
-"""Who vouches for a mail? A DKIM signature (RFC 6376, RFC 8463) made with `cryptography`; dkimpy needs 9 ms for one.
+"""Who vouches for a mail? DKIM signatures (RFC 6376, RFC 8463) made with `cryptography`; dkimpy needs 9 ms for one.
 
-Headers are canonicalised relaxed, the body simple: quoted-printable text has no trailing blanks to lose, and the
-simple form is the bytes as they are.
+Headers are canonicalised relaxed. So is the body where it is written in that form already, as fused parts are: the
+hash is over the same bytes, and a relay that touches blanks breaks nothing. Other bodies are simple, that is, as they
+are: to bring them into the other form would cost more than the whole mail.
 """
 
 import binascii
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,14 +19,17 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from engine.config import Settings
 from engine.errors import BadConfig
-from engine.message.headers import HeaderLine
 
 MIN_RSA_BITS = 2048  # RFC 8301 3.2: verifiers may ignore less than 1024; receivers want 2048
 SIGNED = (
-    "From To Subject Date Message-ID Reply-To MIME-Version Content-Type "
-    "List-Unsubscribe List-Unsubscribe-Post List-ID Feedback-ID"
+    "from to subject date message-id reply-to mime-version content-type "
+    "list-unsubscribe list-unsubscribe-post list-id feedback-id"
 ).split()
+# Named once more than they occur, so that none can be added on the way without breaking the signature (RFC 6376 8.15):
+# a second From that a reader would see, a second address that her one click would go to (RFC 8058 6).
+OVERSIGNED = frozenset(["from", "list-unsubscribe", "list-unsubscribe-post", "list-id"])
 _LINE = 72
 _BLANKS = re.compile(r"[ \t]+")
 _PADDING = PKCS1v15()
@@ -41,26 +45,72 @@ class Signer:
     key: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
     algorithm: str
 
-    def sign(self, lines: list[HeaderLine], body: bytes, at: datetime) -> str:
-        """The DKIM-Signature line over these headers and this body (which must end in exactly one CRLF)."""
-        present = {one.name: one.line for one in lines}
-        names = [name for name in SIGNED if name in present]
-        # From once more than it occurs: a second one added on the way breaks the signature (RFC 6376 8.15).
-        listed = ":".join(["from", *(name.lower() for name in names)])
-        bodyhash = binascii.b2a_base64(hashlib.sha256(body).digest(), newline=False).decode()
-        unsigned = (
-            f"DKIM-Signature: v=1; a={self.algorithm}; c=relaxed/simple; d={self.domain}; s={self.selector};\r\n"
-            f" t={int(at.timestamp())}; h={_folded(listed, ':')};\r\n bh={bodyhash};\r\n b="
-        )
-        # The one From there is is taken by the last mention of it, from the bottom up; the extra one stands for none.
-        signed = "\r\n".join([*(_relaxed(present[name]) for name in names), _relaxed(unsigned)]).encode()
-        signature = binascii.b2a_base64(self._signature(signed), newline=False).decode()
-        return unsigned + "\r\n ".join(signature[i : i + _LINE] for i in range(0, len(signature), _LINE))
-
-    def _signature(self, signed: bytes) -> bytes:
+    def signature(self, signed: bytes) -> str:
+        """The signature of these bytes in base64."""
         if isinstance(self.key, RSAPrivateKey):
-            return self.key.sign(signed, _PADDING, _SHA256)
-        return self.key.sign(hashlib.sha256(signed).digest())  # RFC 8463 3: of the hash
+            raw = self.key.sign(signed, _PADDING, _SHA256)
+        else:
+            raw = self.key.sign(hashlib.sha256(signed).digest())  # RFC 8463 3: of the hash
+        return binascii.b2a_base64(raw, newline=False).decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """One signer's DKIM-Signature header, but for what differs from mail to mail: the time and two hashes."""
+
+    signer: Signer
+    before: str
+    between: str
+    after: str
+    relaxed_before: str
+    relaxed_between: str
+    relaxed_after: str
+
+    def line(self, relaxed_headers: str, body_hash: str, seconds: int) -> str:
+        """The header over these headers (of `relaxed`, in the order of SIGNED) and a body of this hash."""
+        signed = f"{relaxed_headers}{self.relaxed_before}{seconds}{self.relaxed_between}{body_hash}{self.relaxed_after}"
+        made = self.signer.signature(signed.encode())
+        folded = "\r\n ".join([made[i : i + _LINE] for i in range(0, len(made), _LINE)])
+        return f"{self.before}{seconds}{self.between}{body_hash}{self.after}{folded}\r\n"
+
+
+def seal(signer: Signer, present: Sequence[str], body_form: str) -> Seal:
+    """The seal over mails with these headers (lower-case names), their body canonicalised `simple` or `relaxed`."""
+    listed = ":".join(name for name in SIGNED for _ in range((name in present) + (name in OVERSIGNED)))
+    said = f"v=1; a={signer.algorithm}; c=relaxed/{body_form}; d={signer.domain}; s={signer.selector}"
+    before = f"DKIM-Signature: {said};\r\n t="
+    between = f"; h={_folded(listed, ':')};\r\n bh="
+    after = ";\r\n b="
+    cut = "0"  # neither the time nor the hash holds a blank, so the form around them is the same for all
+    whole = relaxed(f"{before}{cut}{between}{cut}{after}")
+    relaxed_between = _BLANKS.sub(" ", between.replace("\r\n", ""))
+    relaxed_after = _BLANKS.sub(" ", after.replace("\r\n", ""))
+    relaxed_before = whole.removesuffix(f"{cut}{relaxed_between}{cut}{relaxed_after}")
+    return Seal(
+        signer=signer,
+        before=before,
+        between=between,
+        after=after,
+        relaxed_before=relaxed_before,
+        relaxed_between=relaxed_between,
+        relaxed_after=relaxed_after,
+    )
+
+
+def signers_for(settings: Settings, domain: str) -> tuple[Signer, ...]:
+    """The signers of the sender's domain, else of the nearest domain above it (relaxed alignment, RFC 7489 3.1).
+
+    None where no section is about it; two where its section has a key of each kind.
+    """
+    fitting = [name for name in settings.dkim if domain == name.lower() or domain.endswith(f".{name.lower()}")]
+    if not fitting:
+        return ()
+    name = max(fitting, key=len)
+    one = settings.dkim[name]
+    first = load_signer(name, one.selector, settings.path(one.key_file), one.algorithm)
+    if not one.ed25519_key_file:
+        return (first,)
+    return (first, load_signer(name, one.ed25519_selector, settings.path(one.ed25519_key_file), "ed25519-sha256"))
 
 
 def load_signer(domain: str, selector: str, key_file: Path, algorithm: str = "rsa-sha256") -> Signer:
@@ -83,10 +133,11 @@ def load_signer(domain: str, selector: str, key_file: Path, algorithm: str = "rs
     return Signer(domain=domain.lower(), selector=selector, key=key, algorithm=algorithm)
 
 
-def _relaxed(line: str) -> str:
+def relaxed(line: str) -> str:
     """RFC 6376 3.4.2: lower-case name, unfolded, single spaces, none around the colon or at the end."""
     name, _, value = line.partition(":")
-    return name.lower() + ":" + _BLANKS.sub(" ", value.replace("\r\n", "")).strip(" ")
+    value = value.replace("\r\n", "").strip(" \t")
+    return f"{name.lower()}:{_BLANKS.sub(' ', value) if '  ' in value or chr(9) in value else value}"
 
 
 def _folded(text: str, separator: str) -> str:

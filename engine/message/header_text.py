@@ -73,9 +73,12 @@ def _folded(words: list[str], column: int) -> str:
 def _encoded_words(text: str, room: int) -> list[str]:
     """RFC 2047, in the shorter of its two encodings; no character is cut in two (section 5)."""
     raw = text.encode()
-    quoted = sum(map(_Q_LENGTH.__getitem__, raw)) <= 4 * ((len(raw) + 2) // 3)
+    length = sum(map(_Q_LENGTH.__getitem__, raw))
+    quoted = length <= 4 * ((len(raw) + 2) // 3)
     pieces, piece, size = [], b"", 0
     room = _capacity(min(room, _WORD) - _FRAME, quoted)
+    if (length if quoted else len(raw)) <= room:
+        return [_word(raw, quoted)]  # nearly all names
     for cluster in _clusters(text):
         cost = sum(map(_Q_LENGTH.__getitem__, cluster)) if quoted else len(cluster)
         if piece and size + cost > room:
@@ -84,9 +87,13 @@ def _encoded_words(text: str, room: int) -> list[str]:
         piece += cluster
         size += cost
     pieces.append(piece)
+    return [_word(one, quoted) for one in pieces]
+
+
+def _word(raw: bytes, quoted: bool) -> str:
     if quoted:
-        return [f"=?utf-8?q?{''.join(map(_Q.__getitem__, one))}?=" for one in pieces]
-    return [f"=?utf-8?b?{binascii.b2a_base64(one, newline=False).decode()}?=" for one in pieces]
+        return f"=?utf-8?q?{''.join(map(_Q.__getitem__, raw))}?="
+    return f"=?utf-8?b?{binascii.b2a_base64(raw, newline=False).decode()}?="
 
 
 def _capacity(room: int, quoted: bool) -> int:

@@ -6,8 +6,8 @@ any more (CPython issues 87659 and 89714), and puts a display name of 10,000 cha
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime, parseaddr
+from datetime import datetime
+from email.utils import parseaddr
 from typing import Literal
 
 from email_validator import EmailNotValidError, validate_email
@@ -20,6 +20,7 @@ _LITERAL = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _URL = re.compile(r"(?:https://[^\s<>,/]+|http://(?:localhost|127\.0\.0\.1)(?::\d+)?)(?:/[!-~]*)?")
 _MAILTO = re.compile(r"mailto:[^\s<>,]+@[^\s<>,]+")
 _DELIVERY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+_DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|localhost")
 _ADDRESS = re.compile(
     r"(?P<local>[^\s<>()\[\],;:\\\"@\x00-\x20\x7f-\xa0\ud800-\udfff]{1,64})@(?P<domain>[A-Za-z0-9.-]{1,253})"
 )
@@ -60,14 +61,6 @@ class MailHeaders:
     message_class: str = "marketing"  # marketing | transactional
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderLine:
-    """One header as it goes out, folded, without its last CRLF."""
-
-    name: str
-    line: str
-
-
 def mailbox(text: str, where: str) -> Mailbox:
     """`Corner Shop <news@example.com>` of config.toml as a Mailbox, its domain in A-labels."""
     name, address = parseaddr(text)
@@ -86,87 +79,73 @@ def feedback_id(campaign: str, stream: str, account: str, sender_id: str) -> str
     return ":".join(re.sub(r"[^A-Za-z0-9._-]+", "-", one).strip("-")[:60] for one in parts)
 
 
-def envelope_from(headers: MailHeaders) -> str:
+def envelope_from(headers: MailHeaders, delivery_id: str) -> str:
     """Where bounces go (RFC 5321 4.4): one address a message, one for all, or the sender's own mailbox."""
     if headers.return_path == "from":
         return headers.from_.email
-    if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|localhost", headers.bounce_domain):
+    if not _DOMAIN.fullmatch(headers.bounce_domain):
         raise RenderFailed(f"bounce_domain {headers.bounce_domain!r} is no domain; set it in the transport's section")
-    token = f"b+{headers.delivery_id}" if headers.return_path == "verp" else "bounce"
+    token = f"b+{delivery_id}" if headers.return_path == "verp" else "bounce"
     return f"{token}@{headers.bounce_domain}"
 
 
-def header_lines(headers: MailHeaders, subject: str, boundary: str) -> list[HeaderLine]:
-    """All headers in their order; RenderFailed when a value can't be written safely."""
-    if not _DELIVERY_ID.fullmatch(headers.delivery_id):
-        raise RenderFailed(f"delivery id {headers.delivery_id!r} can't stand in a Message-ID")
-    date = format_datetime(headers.date.astimezone(UTC))
-    lines = [
-        _address("From", headers.from_),
-        _address("To", headers.to),
-        HeaderLine("Subject", unstructured("Subject", cleaned_subject(subject))),
-        HeaderLine("Date", f"Date: {date}"),
-        _literal("Message-ID", f"<{headers.delivery_id}@{headers.from_.domain}>"),
-    ]
-    if headers.reply_to:
-        lines.append(_address("Reply-To", headers.reply_to))
-    lines.append(HeaderLine("MIME-Version", "MIME-Version: 1.0"))
-    lines.append(
-        HeaderLine("Content-Type", f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"'),
-    )
-    return lines + _list_lines(headers)
+def checked_delivery_id(delivery_id: str) -> None:
+    """RenderFailed for an id that can't stand in a Message-ID."""
+    if not _DELIVERY_ID.fullmatch(delivery_id):
+        raise RenderFailed(f"delivery id {delivery_id!r} can't stand in a Message-ID")
 
 
-def _list_lines(headers: MailHeaders) -> list[HeaderLine]:
-    marketing = headers.message_class == "marketing"
+def closing_lines(headers: MailHeaders) -> list[str]:
+    """The headers behind List-Unsubscribe-Post; RenderFailed when a value can't be written safely."""
     lines = []
-    if headers.unsubscribe_url:
-        lines.append(_literal("List-Unsubscribe", _unsubscribe(headers)))
-        # Exactly so: RFC 8058 3.1.
-        lines.append(HeaderLine("List-Unsubscribe-Post", "List-Unsubscribe-Post: List-Unsubscribe=One-Click"))
-    elif marketing:
-        raise RenderFailed("marketing mail has no unsubscribe address; set base_url in [tracking]")
     if headers.list_id:
         lines.append(_literal("List-ID", f"<{headers.list_id.strip('<>')}>"))
     if headers.feedback_id:
-        if headers.delivery_id in headers.feedback_id:
-            raise RenderFailed("Feedback-ID holds the delivery id; Gmail wants no value that names one recipient")
         lines.append(_literal("Feedback-ID", headers.feedback_id))
-    if marketing:
-        lines.append(HeaderLine("Precedence", "Precedence: bulk"))
+    if headers.message_class == "marketing":
+        lines.append("Precedence: bulk")
     # Stops vacation replies (RFC 3834).
-    lines.append(HeaderLine("Auto-Submitted", "Auto-Submitted: auto-generated"))
+    lines.append("Auto-Submitted: auto-generated")
     if headers.campaign:
-        lines.append(HeaderLine("X-Campaign", unstructured("X-Campaign", cleaned_subject(headers.campaign))))
+        lines.append(unstructured("X-Campaign", cleaned_subject(headers.campaign)))
     return lines
 
 
-def _unsubscribe(headers: MailHeaders) -> str:
+def unsubscribe_value(url: str, mailto: str) -> str:
     """Never folded, never encoded: a receiver takes what stands between the brackets as the URL."""
-    if not _URL.fullmatch(headers.unsubscribe_url):
-        raise RenderFailed(f"unsubscribe address {headers.unsubscribe_url[:80]!r} is no plain https:// URL")
-    if not headers.unsubscribe_mailto:
-        return f"<{headers.unsubscribe_url}>"
-    if not _MAILTO.fullmatch(headers.unsubscribe_mailto):
-        raise RenderFailed(f"{headers.unsubscribe_mailto[:80]!r} is no plain mailto: address")
-    return f"<{headers.unsubscribe_url}>, <{headers.unsubscribe_mailto}>"
+    if not _URL.fullmatch(url):
+        raise RenderFailed(f"unsubscribe address {url[:80]!r} is no plain https:// URL")
+    if not mailto:
+        value = f"<{url}>"
+    elif not _MAILTO.fullmatch(mailto):
+        raise RenderFailed(f"{mailto[:80]!r} is no plain mailto: address")
+    else:
+        value = f"<{url}>, <{mailto}>"
+    if len(value) + len("List-Unsubscribe: ") > LINE_LIMIT or "=?" in value:
+        raise _unwritable("List-Unsubscribe", value)
+    return value
 
 
-def _literal(name: str, value: str) -> HeaderLine:
+def _literal(name: str, value: str) -> str:
     line = f"{name}: {value}"
     if not _LITERAL.fullmatch(value) or len(line) > LINE_LIMIT or "=?" in value:
-        raise RenderFailed(f"header {name} can't be written with {value[:80]!r}: only short, plain ASCII stands there")
-    return HeaderLine(name, line)
+        raise _unwritable(name, value)
+    return line
 
 
-def _address(name: str, who: Mailbox) -> HeaderLine:
+def _unwritable(name: str, value: str) -> RenderFailed:
+    return RenderFailed(f"header {name} can't be written with {value[:80]!r}: only short, plain ASCII stands there")
+
+
+def address_line(name: str, who: Mailbox) -> str:
+    """A header that names one mailbox."""
     # A local part beyond ASCII stands as it is: RFC 6532 has no other form, and the transport asks for SMTPUTF8.
     if not _ADDRESS.fullmatch(who.email):
         raise RenderFailed(f"the address in header {name} holds characters that can't stand there")
     shown = cleaned_name(who.name)
     if not shown:
-        return HeaderLine(name, f"{name}: {who.email}")
+        return f"{name}: {who.email}"
     start = f"{name}: {phrase(shown, len(name) + 2)}"
     address = f"<{who.email}>"
     last = len(start) - (start.rfind("\n") + 1)
-    return HeaderLine(name, start + (" " if last + 1 + len(address) <= FOLD_AT else "\r\n ") + address)
+    return start + (" " if last + 1 + len(address) <= FOLD_AT else "\r\n ") + address

@@ -5,17 +5,18 @@ and breaks one-click unsubscribe. Boundary and Message-ID derive from the delive
 same bytes on every attempt, but for Date and the signature.
 """
 
-import binascii
 import hashlib
 import re
 from typing import Protocol
 
 from engine.message.dkim import Signer
-from engine.message.headers import MailHeaders, envelope_from, header_lines
+from engine.message.encoding import quoted_printable
+from engine.message.framing import Body, digest, mail_frame
+from engine.message.fusing import Encoded
+from engine.message.headers import MailHeaders
 from engine.model import Mail
 
 _UNDIGESTED = re.compile(rb"(?im)^(?:Date|DKIM-Signature):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
-_NEWLINES = re.compile(r"\r\n?")
 
 
 class RenderedText(Protocol):
@@ -34,52 +35,32 @@ class RenderedText(Protocol):
         """The plain-text alternative."""
 
 
-def compose(rendered: RenderedText, headers: MailHeaders, signer: Signer | None = None) -> Mail:
-    """The mail ready for a transport, signed when there is a signer; RenderFailed when a header can't be written."""
-    # "=_" never occurs in quoted-printable text, so no body can contain the boundary (RFC 2045 6.7).
-    boundary = f"=_{headers.delivery_id}"
-    lines = header_lines(headers, rendered.subject, boundary)
-    body = _body(boundary, rendered)
-    stable = "".join(f"{one.line}\r\n" for one in lines if one.name != "Date").encode()
-    head = "".join(f"{one.line}\r\n" for one in lines).encode()
-    signature = f"{signer.sign(lines, body, headers.date)}\r\n".encode() if signer else b""
-    digest = hashlib.sha256(stable + b"\r\n")
-    digest.update(body)
-    return Mail(
+def compose(
+    said: RenderedText | Encoded, headers: MailHeaders, signers: Signer | tuple[Signer, ...] | None = None
+) -> Mail:
+    """The mail ready for a transport, signed where there are signers; RenderFailed when a header can't be written.
+
+    Who makes many keeps a `mail_frame` and asks that for each.
+    """
+    known = signers if isinstance(signers, tuple) else (signers,) if signers else ()
+    return mail_frame(headers, known).mail(
+        said.subject,
+        body_of(said),
         delivery_id=headers.delivery_id,
-        envelope_from=envelope_from(headers),
-        recipient=headers.to.email,
-        data=b"".join((signature, head, b"\r\n", body)),
-        digest=digest.hexdigest(),
+        to=headers.to,
+        date=headers.date,
+        unsubscribe_url=headers.unsubscribe_url,
     )
+
+
+def body_of(said: RenderedText | Encoded) -> Body:
+    """Both parts of a message, encoded."""
+    if isinstance(said, Encoded):
+        return Body(text=said.text, html=said.html, form="relaxed" if said.is_relaxed else "simple")
+    return Body(text=quoted_printable(said.text), html=quoted_printable(said.html), form="simple")
 
 
 def digest_of(data: bytes) -> str:
     """The digest of a mail's bytes: over everything but its Date and DKIM-Signature headers."""
     head, _, body = data.partition(b"\r\n\r\n")
-    digest = hashlib.sha256(_UNDIGESTED.sub(b"", head + b"\r\n") + b"\r\n")
-    digest.update(body)
-    return digest.hexdigest()
-
-
-def _body(boundary: str, rendered: RenderedText) -> bytes:
-    mark = boundary.encode()
-    part = b"--%b\r\nContent-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-    return b"".join(
-        (
-            part % (mark, b"plain"),
-            quoted_printable(rendered.text),
-            b"\r\n",
-            part % (mark, b"html"),
-            quoted_printable(rendered.html),
-            b"\r\n--%b--\r\n" % mark,
-        )
-    )
-
-
-def quoted_printable(text: str) -> bytes:
-    """RFC 2045 6.7: lines of at most 76, CRLF ends; half a surrogate pair, which no mail can hold, becomes `?`."""
-    if "\r" in text:
-        text = _NEWLINES.sub("\n", text)
-    # In LF form all through: b2a_qp picks the ends of its soft breaks by the first line it sees.
-    return binascii.b2a_qp(text.encode("utf-8", "replace"), istext=True).replace(b"\n", b"\r\n")
+    return digest(_UNDIGESTED.sub(b"", head + b"\r\n"), hashlib.sha256(body).hexdigest())

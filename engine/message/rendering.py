@@ -21,7 +21,8 @@ from engine.message.sandbox import PLAIN_ADDRESSES, Frame, LinkAddresses, SkipMe
 from engine.rules import Missing, seen_all
 
 LARGEST_OUTPUT = 1_000_000  # characters
-_LONGEST_SUBJECT = 500
+LONGEST_SUBJECT = 500
+FAULTS = (TemplateError, SecurityError, RenderFailed, ArithmeticError, LookupError, TypeError, ValueError)
 _NO_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,7 +37,9 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Programs:
+class Programs:
+    """A template's parts as Python."""
+
     html: Template
     text: Template
     subject: Template
@@ -45,24 +48,16 @@ class _Programs:
 
 def render(template: CompiledTemplate, context: Mapping[str, Any], addresses: LinkAddresses) -> Rendered:
     """One contact's message. RenderFailed names the value and its place; SkipMessage is the template's own wish."""
-    programs = _programs(template)
-    values = _values(context, addresses)
-    frame = Frame(
-        language=template.language,
-        currency=template.currency,
-        timezone=template.timezone,
-        at=datetime.fromisoformat(context[MOMENT]) if MOMENT in context else _NO_MOMENT,
-        addresses=addresses,
-    )
-    values["_frame"] = frame
-    subject = " ".join(_run(programs.subject, template.subject, values).split())
-    if len(subject) > _LONGEST_SUBJECT:
-        raise RenderFailed(f"the subject is longer than {_LONGEST_SUBJECT} characters: {subject[:60]!r}...")
+    made = programs(template)
+    values = values_of(template, context, addresses)
+    subject = " ".join(run(made.subject, template.subject, values).split())
+    if len(subject) > LONGEST_SUBJECT:
+        raise RenderFailed(f"the subject is longer than {LONGEST_SUBJECT} characters: {subject[:60]!r}...")
     return Rendered(
         subject=subject,
-        preheader=" ".join(_run(programs.preheader, template.preheader, values).split()),
-        html=_run(programs.html, template.html, values),
-        text=tidied(_run(programs.text, template.text, values)),
+        preheader=" ".join(run(made.preheader, template.preheader, values).split()),
+        html=run(made.html, template.html, values),
+        text=tidied(run(made.text, template.text, values)),
     )
 
 
@@ -78,7 +73,8 @@ def destinations(template: CompiledTemplate, context: Mapping[str, Any]) -> dict
     return found
 
 
-def _values(context: Mapping[str, Any], addresses: LinkAddresses) -> dict[str, Any]:
+def values_of(template: CompiledTemplate, context: Mapping[str, Any], addresses: LinkAddresses) -> dict[str, Any]:
+    """All that a message's programs read, with a new frame."""
     values = seen_all(context)
     values["links"] = {
         "unsubscribe": addresses.unsubscribe,
@@ -86,14 +82,21 @@ def _values(context: Mapping[str, Any], addresses: LinkAddresses) -> dict[str, A
         "view": addresses.view or Missing("links.view"),
     }
     values["_pixel"] = addresses.pixel_url
+    values["_frame"] = Frame(
+        language=template.language,
+        currency=template.currency,
+        timezone=template.timezone,
+        at=datetime.fromisoformat(context[MOMENT]) if MOMENT in context else _NO_MOMENT,
+        addresses=addresses,
+    )
     return values
 
 
 @lru_cache(maxsize=64)
-def _programs(template: CompiledTemplate) -> _Programs:
+def programs(template: CompiledTemplate) -> Programs:
     """The template's parts as Python."""
     escaping, plain = (sandbox(autoescape, template.timezone) for autoescape in (True, False))
-    return _Programs(
+    return Programs(
         html=program(escaping, template.html.source),
         text=program(plain, template.text.source),
         subject=program(plain, template.subject.source),
@@ -101,7 +104,7 @@ def _programs(template: CompiledTemplate) -> _Programs:
     )
 
 
-def _run(program: Template, part: Part, values: dict[str, Any]) -> str:
+def run(program: Template, part: Part, values: dict[str, Any]) -> str:
     """Run one program; faults become RenderFailed with the place in the author's file."""
     if "{" not in part.source:
         return part.source  # a subject that is the same for all
@@ -115,7 +118,7 @@ def _run(program: Template, part: Part, values: dict[str, Any]) -> str:
             pieces.append(piece)
     except SkipMessage:
         raise
-    except (TemplateError, SecurityError, RenderFailed, ArithmeticError, LookupError, TypeError, ValueError) as fault:
+    except FAULTS as fault:
         raise RenderFailed(f"{_place(fault.__traceback__, program, part)}{fault}") from fault
     return "".join(pieces)
 

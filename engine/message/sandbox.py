@@ -47,6 +47,13 @@ class LinkAddresses:
     view: str = ""  # empty: the message can't be looked at in a browser
     click: Callable[[int, int, str], str] = field(default=lambda _site, _occurrence, destination: destination)
     pixel_url: str | None = None
+    counted: str = ""  # where set, `click` isn't asked: a counted link's address is this and PLACE-ROUND
+
+    def counted_at(self, site: int, occurrence: int, destination: str) -> str:
+        """The address that stands at a link place in one round of its loop."""
+        if self.counted:
+            return f"{self.counted}{site}-{occurrence}"
+        return self.click(site, occurrence, destination)
 
 
 # For a try whose result nobody reads.
@@ -71,7 +78,15 @@ class Frame:
         """The address that stands at a link place, in this round of its loop."""
         occurrence = self.seen.get(site, 0)
         self.seen[site] = occurrence + 1
-        return self.addresses.click(site, occurrence, destination)
+        return self.addresses.counted_at(site, occurrence, destination)
+
+    def counted(self, items: Iterable[Any]) -> list[Any]:
+        """The items of a loop, counted: all loops of a message together have so many rounds."""
+        found = list(items)
+        self.rounds -= len(found)
+        if self.rounds < 0:
+            raise RenderFailed(f"the loops of this message go round more than {MOST_ROUNDS} times")
+        return found
 
 
 @lru_cache(maxsize=16)
@@ -95,12 +110,17 @@ def _bounded(operator: str, operation: Callable[[Any, Any], Any]) -> Callable[[A
 
 def program(environment: "Sandbox", source: str) -> Template:
     """A source as Python, its loops counted and its texts watched."""
+    code = environment.compile(bounded_tree(environment, source), filename="<template>")
+    return Template.from_code(environment, code, environment.make_globals(None))
+
+
+def bounded_tree(environment: "Sandbox", source: str) -> nodes.Template:
+    """A source as Jinja understands it, with all that bounds it while it runs."""
     tree = environment.parse(source)
     for loop in tree.find_all(nodes.For):
         loop.iter = nodes.Filter(loop.iter, "_rounds", [], [], None, None, lineno=loop.iter.lineno)
     _bound_joins(tree)
-    code = environment.compile(tree, filename="<template>")
-    return Template.from_code(environment, code, environment.make_globals(None))
+    return tree
 
 
 def _bound_joins(node: nodes.Node) -> None:
@@ -179,13 +199,8 @@ def _joined(*parts: Any) -> str:
 
 @pass_context
 def _rounds(context: Context, items: Iterable[Any]) -> list[Any]:
-    """The items of a loop, counted: all loops of a message together have so many rounds."""
     frame: Frame = context.parent["_frame"]
-    found = list(items)
-    frame.rounds -= len(found)
-    if frame.rounds < 0:
-        raise RenderFailed(f"the loops of this message go round more than {MOST_ROUNDS} times")
-    return found
+    return frame.counted(items)
 
 
 @pass_context

@@ -3,7 +3,7 @@
 check, check_all     a rule's text, or all segments', into Rules; BadRule names the place, the fault and the cure
 evaluate, explain    does it hold for one profile, and why
 to_sql, Columns      the same as a condition over tables
-prepare, seen        the same inside `{% if %}` of a template
+prepare, seen        the same inside `{% if %}` of a template; RuleGenerator is its compiler
 number_of            the number that a text reads as: for whoever stores `attributes.X`
 
 All four agree for every rule that `check` accepts. Rules know no table: who owns the tables hands the columns in.
@@ -14,7 +14,7 @@ from engine.rules.columns import Columns, SqlField
 from engine.rules.evaluating import Step, evaluate, explain
 from engine.rules.segments import check_all
 from engine.rules.sql import to_sql
-from engine.rules.templates import prepare, seen_all
+from engine.rules.templates import RuleGenerator, prepare, seen_all
 from engine.rules.tree import Rule
 from engine.rules.values import MISSING, Missing, MissingPrinted, is_missing, number_of, seen
 
@@ -24,6 +24,7 @@ __all__ = [
     "Missing",
     "MissingPrinted",
     "Rule",
+    "RuleGenerator",
     "SqlField",
     "Step",
     "check",

@@ -6,7 +6,7 @@ Missing in a list by its identity. So comparisons are compiled to calls, as the 
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,12 +18,15 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from engine.clock import parse_duration, parse_moment
+from engine.model import FieldKind
 from engine.rules.checking import UTC_ZONE
 from engine.rules.evaluating import NO_SEGMENTS, Scene, holds, segment_named
-from engine.rules.tree import ATTRIBUTES, Rule
+from engine.rules.tree import ATTRIBUTES, Rule, field_kind
 from engine.rules.values import Missing, arithmetic, compare, contains, defaulted, is_missing, negative, seen
 
 _OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in", "notin": "not in"}
+
+_PLAIN = frozenset({str, int, float, bool})
 
 
 def prepare(
@@ -40,7 +43,7 @@ def prepare(
     name, else evaluates the rule in `segments` on the context's fields.
     """
     environment.undefined = StrictUndefined
-    environment.code_generator_class = _Generator
+    environment.code_generator_class = RuleGenerator
     environment.binop_table.update(_binary())
     environment.unop_table["-"] = negative
     # Instances may differ from the class here; the sandbox reads them by the instance.
@@ -60,10 +63,33 @@ def prepare(
 
 def seen_all(values: Mapping[str, Any]) -> dict[str, Any]:
     """A render context as templates must see it: every value by `seen`, under its own name."""
-    return {name: seen(value, name) for name, value in values.items()}
+    return {
+        name: value if type(value) is str and value and _as_written(name) else _seen(value, name)
+        for name, value in values.items()
+    }
 
 
-class _Generator(CodeGenerator):
+@lru_cache(maxsize=1024)
+def _as_written(name: str) -> bool:
+    """Is a text of this field, unless it is empty, seen as it is?"""
+    return field_kind(name) not in (FieldKind.LIST, FieldKind.LOOSE, FieldKind.MOMENT)
+
+
+def _seen(value: Any, name: str) -> Any:
+    """As `seen`; cards, the bulk of a context, are mostly seen as they are."""
+    if field_kind(name) is not None or name.startswith("attributes"):
+        return seen(value, name)
+    if type(value) is list:
+        return tuple([one if _is_plain(one) else seen(one, name) for one in value])
+    return value if _is_plain(value) else seen(value, name)
+
+
+def _is_plain(card: Any) -> bool:
+    """A card that lacks nothing and holds nothing that is read otherwise than written."""
+    return type(card) is dict and _PLAIN.issuperset(map(type, card.values()))
+
+
+class RuleGenerator(CodeGenerator):
     """Jinja's compiler, but for comparisons: `environment.call_binop(context, '==', left, right)`."""
 
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802 - the name is Jinja's

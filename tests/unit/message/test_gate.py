@@ -82,7 +82,7 @@ ONE_CLICK = b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         (swap(b"List-Unsubscribe: <", b"X-Other: <"), "no_list_unsubscribe"),
         (swap(ONE_CLICK, b""), "no_one_click"),
         (swap(b"=One-Click", b"=one-click"), "no_one_click"),
-        (swap(b"list-unsubscribe:list-unsubscribe-post:", b""), "unsigned_list_unsubscribe"),
+        (lambda data: data.replace(b"list-unsubscribe:", b""), "unsigned_list_unsubscribe"),
         (swap(b"\r\nTo:", b"\r\nFrom: x@shop.test\r\nTo:"), "duplicate_header"),
         (swap(b"\r\nTo:", b"\r\nMessage-ID: <x@shop.test>\r\nTo:"), "duplicate_header"),
         (swap(b"Date: ", b"X-Date: "), "missing_header"),

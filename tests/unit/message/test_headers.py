@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from nasty import NAMES
 
 from engine.errors import BadConfig, RenderFailed
+from engine.message.framing import Body, mail_frame
 from engine.message.header_text import cleaned_name, cleaned_subject, phrase
-from engine.message.headers import Mailbox, MailHeaders, envelope_from, feedback_id, header_lines, mailbox
+from engine.message.headers import Mailbox, MailHeaders, envelope_from, feedback_id, mailbox
 
 HEADERS = MailHeaders(
     delivery_id="abc234abc234abc234abc234",
@@ -30,7 +31,11 @@ anything = st.one_of(
 
 
 def written(subject: str = "Hello", **changes: Any) -> dict[str, str]:
-    return {one.name: one.line for one in header_lines(replace(HEADERS, **changes), subject, "=_x")}
+    headers = replace(HEADERS, **changes)
+    own = {name: getattr(headers, name) for name in ("delivery_id", "to", "date", "unsubscribe_url")}
+    data = mail_frame(headers).mail(subject, Body(text=b"", html=b"", form="simple"), **own).data
+    lines = re.split(r"\r\n(?![ \t])", data.partition(b"\r\n\r\n")[0].decode())
+    return {line.partition(":")[0]: line for line in lines}
 
 
 def read(lines: dict[str, str]) -> Any:
@@ -54,7 +59,7 @@ Message-ID: <abc234abc234abc234abc234@shop.test>
 Reply-To: help@shop.test
 MIME-Version: 1.0
 Content-Type: multipart/alternative;
- boundary="=_x"
+ boundary="=_abc234abc234abc234abc234"
 List-Unsubscribe: <https://t.shop.test/u/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA>, <mailto:off@shop.test?subject=x>
 List-Unsubscribe-Post: List-Unsubscribe=One-Click
 List-ID: <news.shop.test>
@@ -307,13 +312,13 @@ def test_a_feedback_id_is_made_of_plain_words() -> None:
     ],
 )
 def test_bounces_go(mode: Any, expected: str) -> None:
-    assert expected == envelope_from(replace(HEADERS, return_path=mode))
+    assert expected == envelope_from(replace(HEADERS, return_path=mode), HEADERS.delivery_id)
 
 
 @pytest.mark.parametrize("domain", ["", "a b", "x@y", "a.test>\r\nRCPT TO:<e@x.test"])
 def test_a_bounce_domain_that_is_none_is_told(domain: str) -> None:
     with pytest.raises(RenderFailed, match="is no domain; set it in the transport's section"):
-        envelope_from(replace(HEADERS, bounce_domain=domain))
+        envelope_from(replace(HEADERS, bounce_domain=domain), HEADERS.delivery_id)
 
 
 def test_a_sender_is_read_from_the_settings() -> None:

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fused_bench import FOLLOWED, written
 from hypothesis import example, given
 from hypothesis import strategies as st
 from nasty import NAMES
 
+from engine.errors import RenderFailed
+from engine.message import render_mail
 from engine.message.dkim import Signer
+from engine.message.encoding import quoted_printable
+from engine.message.framing import mail_frame
 from engine.message.headers import Mailbox, MailHeaders
-from engine.message.mime import compose, digest_of, quoted_printable
+from engine.message.mime import body_of, compose, digest_of
 
 HEADERS = MailHeaders(
     delivery_id="abc234abc234abc234abc234",
@@ -87,6 +92,48 @@ def test_line_ends_of_any_kind_go_out_as_crlf(newline: str) -> None:
 
 def test_the_same_message_has_the_same_bytes_on_every_attempt() -> None:
     assert compose(Text(), HEADERS) == compose(Text(), HEADERS)
+
+
+def test_one_frame_writes_every_mail_of_a_plan() -> None:
+    frame = mail_frame(HEADERS, (SIGNER,))
+
+    for number in range(3):
+        own = replace(HEADERS, delivery_id=f"d{number}", to=Mailbox(email=f"a{number}@x.test", name="Zoë " * number))
+        made = frame.mail(
+            f"Nr {number}",
+            body_of(Text()),
+            delivery_id=own.delivery_id,
+            to=own.to,
+            date=own.date,
+            unsubscribe_url=own.unsubscribe_url,
+        )
+        assert compose(Text(subject=f"Nr {number}"), own, SIGNER) == made
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"delivery_id": "a b"}, "can't stand in a Message-ID"),
+        ({"delivery_id": "corner", "feedback_id": "a:b:c:corner"}, "Feedback-ID holds the delivery id"),
+        ({"unsubscribe_url": ""}, "no unsubscribe address"),
+        ({"to": Mailbox(email="a b@x.test")}, "the address in header To"),
+        ({"reply_to": Mailbox(email="a b@x.test")}, "the address in header Reply-To"),
+        ({"from_": Mailbox(email="a@" + "x" * 1000)}, "header From|too long"),
+    ],
+)
+def test_a_mail_that_can_not_be_written_is_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(RenderFailed, match=told):
+        compose(Text(), replace(HEADERS, **changes))
+
+
+def test_a_fused_message_becomes_the_same_mail_but_for_its_soft_breaks() -> None:
+    template = written("<p>Grüße {{ city }}</p>", "Grüße {{ city }}", subject="Hello")
+    found = render_mail(template, {"city": "Zoë"}, FOLLOWED)
+    fused, plain = compose(found, HEADERS), compose(found.plainly(), HEADERS)
+
+    assert parts(plain.data) == parts(fused.data)
+    assert plain.data.partition(b"\r\n\r\n")[0] == fused.data.partition(b"\r\n\r\n")[0]
+    assert fused.digest == digest_of(fused.data)
 
 
 def test_the_digest_leaves_out_date_and_signature_and_nothing_else() -> None:
