@@ -224,6 +224,7 @@ class Line:
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
         self.socket.settimeout(10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.heard: list[str] = []
 
@@ -239,6 +240,15 @@ class Line:
         line, _, self.buffer = self.buffer.partition(b"\r\n")
         self.heard.append(line.decode())
         return self.heard[-1]
+
+    def take(self, octets: int) -> bytes:
+        while len(self.buffer) < octets:
+            data = self.socket.recv(65536)
+            if not data:
+                raise ConnectionError("the client went")
+            self.buffer += data
+        taken, self.buffer = self.buffer[:octets], self.buffer[octets:]
+        return taken
 
     def greet(self, *features: str) -> None:
         self.say("220 scripted.test ready")
@@ -256,6 +266,52 @@ class Line:
         while (line := self.hear()) != ".":
             body.append(line)
         return body
+
+
+@dataclass
+class Chunks:
+    """A script for `scripted`: a server that takes mail by BDAT and by DATA, and answers what its fields say."""
+
+    features: tuple[str, ...] = ("PIPELINING", "CHUNKING", "SIZE 10000000")
+    refused: dict[str, str] = field(default_factory=dict)  # recipient -> answer to RCPT
+    answers: dict[str, str] = field(default_factory=dict)  # recipient -> answer to what came for her; "" hangs up
+    lies: dict[str, str] = field(default_factory=dict)  # BDAT, "BDAT 9" -> what it says without reading a chunk
+    received: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def __call__(self, line: Line) -> None:
+        line.greet(*self.features)
+        recipient, content = "", b""
+        while (command := line.hear()) != "QUIT":
+            verb = command.partition(" ")[0].upper()
+            if verb == "MAIL":
+                recipient, content, answer = "", b"", "250 2.1.0 ok"
+            elif verb == "RCPT":
+                named = command.partition("<")[2].rstrip(">")
+                answer = self.refused.get(named, "250 2.1.5 ok")
+                recipient = "" if named in self.refused else named
+            elif verb == "BDAT" and (lie := self.lies.get(command) or self.lies.get(verb)):
+                answer = lie
+            elif verb == "BDAT":
+                _, size, *last = command.split()
+                content += line.take(int(size))
+                answer = self._ended(recipient, content) if last and recipient else "250 2.0.0 octets"
+                answer = answer if recipient else "503 5.5.1 no valid recipients"
+            elif verb == "DATA" and recipient:
+                line.say("354 go on")
+                body = "".join(f"{one[1:] if one.startswith('.') else one}\r\n" for one in line.take_body())
+                answer = self._ended(recipient, body.encode())
+            else:
+                answer = "250 2.0.0 ok" if verb == "RSET" else "503 5.5.1 out of turn"
+            if not answer:
+                return
+            line.say(answer)
+        line.say("221 bye")
+
+    def _ended(self, recipient: str, content: bytes) -> str:
+        answer = self.answers.pop(recipient, "250 2.0.0 stored")
+        if not answer or answer[0] == "2":
+            self.received.append((recipient, content))
+        return answer
 
 
 def certificate(folder: Path, host: str = "127.0.0.1") -> tuple[Path, ssl.SSLContext]:

@@ -1,6 +1,7 @@
 """What had a sender handed over when it died? A small file beside the wire, one for each claim of a batch.
 
-`S ord` is written before the dot, `R ord ...` after the reply. Without fsync: the page cache survives the death of a
+`S ord` is written before the dot (or API request; then with the key under which it may be asked for again), `R ord ...`
+after the reply. Without fsync: the page cache survives the death of a
 process, and after a reboot no journal is believed (`owner.is_dead`). Losing one is always safe: what it can't prove
 counts as uncertain. So it must exist before the ledger first allows a hand-over: make it between claim and the first
 advance.
@@ -16,6 +17,7 @@ from engine.errors import StoreUnavailable
 from engine.model import JournalProof, MessageState, Outcome
 
 _FIRST = "mailer journal 1"
+_KEY = "key="
 
 
 class Journal:
@@ -33,10 +35,10 @@ class Journal:
         except OSError as fault:
             raise self._unwritable(fault) from fault
 
-    def handing_over(self, ord_: int) -> None:
-        """Call just before the dot. StoreUnavailable: don't send it."""
+    def handing_over(self, ord_: int, key: str = "") -> None:
+        """Call just before the dot. StoreUnavailable: don't send it. `key` holds no blanks (`handover_key`)."""
         try:
-            self._write(f"S {ord_}")
+            self._write(f"S {ord_} {_KEY}{key}" if key else f"S {ord_}")
         except OSError as fault:
             raise self._unwritable(fault) from fault
 
@@ -104,7 +106,8 @@ def read_journal(folder: Path, batch_id: int, fence: int) -> JournalProof | None
 
     `handed` are the ords whose dot may have been sent: any other certainly was not. `answered` tells how an ord
     ended, with or without a dot; a later dot for the same ord voids it. A last line cut short is left out: its write
-    had not ended, so its dot was not sent.
+    had not ended, so its dot was not sent. `keys` tells under which key the last hand-over of an ord went, if it had
+    one: all ords of one key, in their order, are one request.
     """
     try:
         whole = _path(folder, batch_id, fence).read_bytes().rpartition(b"\n")[0]
@@ -119,16 +122,19 @@ def read_journal(folder: Path, batch_id: int, fence: int) -> JournalProof | None
 def _proof(lines: list[str]) -> JournalProof:
     handed: set[int] = set()
     answered: dict[int, Outcome] = {}
+    keys: dict[int, str] = {}
     for line in lines:
         kind, ord_, *said = line.split(" ", 5)
-        if kind == "S" and not said:
+        if kind == "S" and all(one.startswith(_KEY) for one in said[:1]) and len(said) <= 1:
             handed.add(int(ord_))
             answered.pop(int(ord_), None)
+            keys.pop(int(ord_), None)
+            keys |= {int(ord_): key.removeprefix(_KEY) for key in said}
         elif kind == "R" and len(said) == 4:
             answered[int(ord_)] = _outcome(*said)
         else:
             raise ValueError("no line of a journal")
-    return JournalProof(handed=frozenset(handed), answered=answered)
+    return JournalProof(handed=frozenset(handed), answered=answered, keys=keys)
 
 
 def _outcome(state: str, reason: str, stage: str, reply: str) -> Outcome:

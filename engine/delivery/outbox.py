@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.delivery.offers import ENDING, Answer, Offer
-from engine.errors import TransportRefused, TransportUnavailable
+from engine.errors import TransportUnavailable
 from engine.model import Mail, MessageState, Outcome
 
 _FILE = re.compile(r"(?P<number>\d+)-(?P<delivery_id>[A-Za-z0-9][A-Za-z0-9._-]*)\.eml")
@@ -33,37 +33,15 @@ class OutboxTransport:
             probe.unlink()
 
     def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
-        """Hand mails over, one after another; see `transport.Transport.deliver`."""
+        """Hand mails over, one after another: a folder has nothing to wait for; see `transport.Transport.deliver`."""
         for offer in offers:
             try:
-                outcome = self.send(offer.mail, offer.before_dot)
-            except TransportRefused as fault:
-                outcome = Outcome(state=MessageState.DEFERRED, reason="configuration", reply=str(fault))
+                outcome = self._put(offer)
             except TransportUnavailable as fault:
                 outcome = Outcome(state=MessageState.DEFERRED, reason="unavailable", reply=str(fault))
             yield offer.ord, outcome
             if outcome.reason in ENDING:
                 return
-
-    def send(self, mail: Mail, before_dot: Callable[[], Outcome | None]) -> Outcome:
-        """Put the mail in place in one step, after `before_dot` agreed; a half-written file is never seen."""
-        if self._stopped:
-            return Outcome(state=MessageState.DEFERRED, reason="stopped", stage="outbox")
-        if not _FILE.fullmatch(f"0-{mail.delivery_id}.eml"):
-            raise ValueError(f"delivery id {mail.delivery_id!r} can't be part of a file name")
-        with self._writable():
-            self._read_folder()
-            draft = self._draft(mail)
-        try:
-            skip = before_dot()
-            if skip is None:
-                with self._writable():
-                    self._place(draft, mail.delivery_id)
-        finally:
-            with suppress(OSError):  # nothing here changes what has been handed over
-                draft.unlink(missing_ok=True)
-                self._seen = self._folder.stat().st_mtime_ns
-        return skip or Outcome(state=MessageState.SENT, reply="written", stage="outbox")
 
     def give_up_after(self, seconds: float) -> None:
         """Write nothing more; there is no answer to wait for."""
@@ -72,6 +50,27 @@ class OutboxTransport:
     def close(self) -> None:
         """Nothing stays open; after a stop the transport may be used again."""
         self._stopped = False
+
+    def _put(self, offer: Offer) -> Outcome:
+        """Put the mail in place in one step, after `before_dot` agreed; a half-written file is never seen."""
+        mail = offer.mail
+        if self._stopped:
+            return Outcome(state=MessageState.DEFERRED, reason="stopped", stage="outbox")
+        if not _FILE.fullmatch(f"0-{mail.delivery_id}.eml"):
+            raise ValueError(f"delivery id {mail.delivery_id!r} can't be part of a file name")
+        with self._writable():
+            self._read_folder()
+            draft = self._draft(mail)
+        try:
+            skip = offer.before_dot()
+            if skip is None:
+                with self._writable():
+                    self._place(draft, mail.delivery_id)
+        finally:
+            with suppress(OSError):  # nothing here changes what has been handed over
+                draft.unlink(missing_ok=True)
+                self._seen = self._folder.stat().st_mtime_ns
+        return skip or Outcome(state=MessageState.SENT, reply="written", stage="outbox")
 
     def _read_folder(self) -> None:
         """Learn what is there, again whenever another process has changed it."""

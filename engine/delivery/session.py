@@ -4,7 +4,6 @@ What a person must mend (no TLS, wrong certificate, login refused) is a Transpor
 by itself (no route, 421, closed) is an OSError, and the transport decides how often to try.
 """
 
-import base64
 import socket
 import ssl
 import time
@@ -12,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from engine.config import TransportSettings
+from engine.delivery.login import log_in, mechanism
 from engine.delivery.wire import Connection, Patience, Reply, Waits
 from engine.errors import TransportRefused
 from engine.replies import shortened
@@ -27,6 +27,25 @@ class Session:
     features: dict[str, str]  # what EHLO offered, by keyword
     messages: int = 0
     used_at: float = field(default_factory=time.monotonic)
+    takes_chunks: bool = False  # as it has shown
+
+    @property
+    def is_open(self) -> bool:
+        """Whether mail may still go this way."""
+        return self.connection.is_open
+
+    def reset(self, wait: float) -> None:
+        """Have the server forget a refused envelope; without a yes the connection ends."""
+        try:
+            self.connection.write(b"RSET\r\n", wait)
+            if self.connection.reply(wait).code != 250:
+                self.drop()
+        except OSError:
+            self.drop()
+
+    def drop(self) -> None:
+        """Hang up without a word: whatever was begun is void."""
+        self.connection.drop()
 
     def quit(self) -> None:
         """Say goodbye and hang up."""
@@ -94,19 +113,16 @@ class _Opening:
         return self._ehlo()  # what was offered in plain text is void: RFC 3207 4.2
 
     def _login(self, offered: dict[str, str]) -> None:
-        ways = offered.get("AUTH", "").upper().split()
-        password = self.settings.password
+        password, wanted = self.settings.password, self.settings.auth
         if password is None:
             raise self._unavailable("wants a password", "set password_env or password_file")
-        user, secret = self.settings.username, password.get_secret_value()
-        if "PLAIN" in ways:
-            reply = self._said(f"AUTH PLAIN {_b64(chr(0).join(('', user, secret)))}")
-        elif "LOGIN" in ways:
-            reply = self._said("AUTH LOGIN")
-            for answer in (user, secret):
-                reply = self._said(_b64(answer)) if reply.code == 334 else reply
-        else:
-            raise self._unavailable("offers no login by PLAIN or LOGIN", "leave out username, or use another port")
+        way = mechanism(wanted, offered.get("AUTH", ""), encrypted=self.connection.is_encrypted)
+        if not way:
+            known = "PLAIN, LOGIN, CRAM-MD5 or XOAUTH2" if wanted == "auto" else wanted.upper()
+            raise self._unavailable(
+                f"offers no login by {known}", "change auth, leave out username, or use another port"
+            )
+        reply = log_in(way, self.settings.username, password.get_secret_value(), self._said)
         self._needs(reply, "235", "refuses the login", "check username and password")
 
     def _said(self, line: str) -> Reply:
@@ -138,7 +154,3 @@ def _features(reply: Reply) -> dict[str, str]:
     """Keyword to parameters; old servers write AUTH= (RFC 4954 has a blank)."""
     offered = (line.replace("=", " ", 1).partition(" ") for line in reply.lines[1:])
     return {keyword.upper(): parameters for keyword, _, parameters in offered}
-
-
-def _b64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()

@@ -1,10 +1,11 @@
 """Which ways out are there, and what does each promise?"""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from engine.config import TransportSettings
+from engine.delivery.keys import uncertain
 from engine.delivery.offers import Answer, BeforeDot, Offer
 from engine.delivery.outbox import OutboxTransport
 from engine.delivery.smtp import SmtpTransport
@@ -60,7 +61,32 @@ def hand_over(transport: Transport, mail: Mail, before_dot: BeforeDot = lambda: 
 
 
 def open_transport(name: str, settings: TransportSettings, workspace: Path) -> Transport:
-    """The transport of [transport.NAME]. Opens nothing yet: the first `send` or `check` does."""
+    """The transport of [transport.NAME]. Opens nothing yet: the first `deliver` or `check` does."""
     if settings.kind == "outbox":
         return OutboxTransport(name, workspace / settings.folder)
+    # Late: `requests` takes as long to load as all the rest of a command.
+    if settings.kind == "resend":
+        from engine.delivery.resend import ResendTransport
+
+        return ResendTransport(name, settings)
+    if settings.kind == "ses":
+        from engine.delivery.ses import SesTransport
+
+        return SesTransport(name, settings)
     return SmtpTransport(name, settings)
+
+
+def handover_key(transport: Transport) -> str:
+    """Asked within `before_dot`: the key under which the mail is about to go out, for the journal; empty: none."""
+    return str(getattr(transport, "key", ""))  # only those have it that can be asked again
+
+
+def ask_again(transport: Transport, key: str, offers: Sequence[Offer]) -> list[Answer]:
+    """What became of the mails that went out under `key` and got no answer; see `ResendTransport.ask_again`.
+
+    From a transport that knows no keys the answer stays UNCERTAIN.
+    """
+    ask: Callable[[str, Sequence[Offer]], list[Answer]] | None = getattr(transport, "ask_again", None)
+    if ask is None:
+        return [(one.ord, uncertain(key, f"transport {transport.name!r} can't be asked again")) for one in offers]
+    return ask(key, offers)

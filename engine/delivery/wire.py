@@ -3,6 +3,9 @@
 Every fault of the connection is an OSError: closed, reset, timed out, or no SMTP on the other side.
 """
 
+import errno
+import os
+import re
 import select
 import socket
 import ssl
@@ -10,10 +13,12 @@ import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from engine.config import TransportSettings
 
-_SLICE = 0.1  # a signal handler runs between two slices of a wait
+_SLICE = 0.1  # seconds; a signal handler runs between two slices of a wait
+_SLICE_OF_A_CALL = struct.pack("ll", 0, int(_SLICE * 1_000_000))  # struct timeval
 _LINE = 8192  # far beyond RFC 5321 4.5.3.1.5, so that a flood ends somewhere
 _LINES = 200
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is unsent and tells the server so
@@ -64,9 +69,10 @@ class Patience:
         until = time.monotonic() + seconds
         self._until = until if self._until is None else min(until, self._until)
 
-    def left(self, deadline: float) -> float:
-        """Seconds until the deadline, or until the cut if that is nearer."""
-        return (deadline if self._until is None else min(deadline, self._until)) - time.monotonic()
+    def check(self, deadline: float) -> None:
+        """TimeoutError when the deadline has passed, or the cut if that is nearer."""
+        if time.monotonic() >= (deadline if self._until is None else min(deadline, self._until)):
+            raise TimeoutError("it does not answer in time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,18 @@ class Reply:
     """What the server said: its code, and its lines without it."""
 
     code: int
-    lines: tuple[str, ...]
+    raw: tuple[bytes, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines as text."""
+        return tuple(line.decode("utf-8", "replace").strip() for line in self.raw)
 
     @property
     def text(self) -> str:
         """The lines as one."""
+        if len(self.raw) == 1:
+            return self.raw[0].decode("utf-8", "replace").strip()
         return " ".join(self.lines).strip()
 
 
@@ -86,82 +99,178 @@ class Connection:
     """A socket on which SMTP is spoken, plain or under TLS."""
 
     def __init__(self, host: str, port: int, wait: float, patience: Patience) -> None:
+        self.is_open = True
         self._patience = patience
         self._buffer = b""
-        self._socket = socket.create_connection((host, port), max(0.001, patience.left(time.monotonic() + wait)))
+        self._at = 0  # where in the buffer the next line begins
+        self._socket = _connected(host, port, wait, patience)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         # Without it the dot would wait for the acknowledgement of the body.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The kernel ends a slice: one system call a wait, where a timeout of Python's costs a poll more.
+        self._socket.setblocking(True)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, _SLICE_OF_A_CALL)
+        self._more: int = getattr(socket, "MSG_MORE", 0)
+        self._at_once: int = socket.MSG_DONTWAIT
 
     @property
     def here(self) -> str:
         """The address of this end."""
         return str(self._socket.getsockname()[0])
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether nobody listens in."""
+        return isinstance(self._socket, ssl.SSLSocket)
+
     def start_tls(self, context: ssl.SSLContext, host: str, wait: float) -> None:
         """Encrypt from here on; whatever came in plain text before is a fault (CVE-2011-0411)."""
-        if self._buffer:
+        if self._at < len(self._buffer):
             raise ConnectionError("it sent more than its answer before TLS began")
-        self._socket.settimeout(wait)
-        self._socket = context.wrap_socket(self._socket, server_hostname=host)
+        deadline = time.monotonic() + wait
+        self._socket.settimeout(_SLICE)  # under TLS only Python's own timeout ends a slice
+        self._socket = encrypted = context.wrap_socket(
+            self._socket, server_hostname=host, do_handshake_on_connect=False
+        )
+        self._more = self._at_once = 0  # TLS knows no flags
+        while True:
+            try:
+                return encrypted.do_handshake()
+            except TimeoutError:
+                self._patience.check(deadline)
 
     def write(self, data: bytes, wait: float) -> None:
         """Put all of it on the wire."""
-        deadline, rest = time.monotonic() + wait, memoryview(data)
-        while rest:
-            self._wait_a_slice(deadline)
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except TimeoutError:
-                continue  # the next slice finds out whether time is up
+        self._put(data, wait, 0)
+
+    def write_more(self, data: bytes, wait: float) -> None:
+        """Put all of it on the wire, where the last packet may wait a moment for the next write to fill it."""
+        self._put(data, wait, self._more)
+
+    def write_ahead(self, data: bytes) -> bytes:
+        """Put on the wire what fits there without waiting for the server; the rest comes back."""
+        sent = self._sent(data, self._at_once)
+        return b"" if sent == len(data) else data[sent:]
 
     def reply(self, wait: float) -> Reply:
         """The next reply, however many lines it has."""
-        deadline, lines = time.monotonic() + wait, []
-        for _ in range(_LINES):
+        deadline = time.monotonic() + wait
+        line = self._line(deadline)
+        if line[3:4] != b"-":
+            return Reply(_code(line), (line[4:],))
+        lines: list[bytes] = []
+        while len(lines) < _LINES:
+            code = _code(line)
+            lines.append(line[4:])
+            if line[3:4] != b"-":
+                return Reply(code, tuple(lines))
             line = self._line(deadline)
-            if len(line) < 3 or not line[:3].isdigit() or line[3:4] not in ("", " ", "-"):
-                raise ConnectionError("it does not speak SMTP")
-            lines.append(line[4:].strip())
-            if line[3:4] != "-":
-                return Reply(int(line[:3]), tuple(lines))
         raise ConnectionError("its answer has no end")
+
+    def hears(self, replies: re.Pattern[bytes], wait: float) -> bool:
+        """Take what has arrived if it reads like this, to the end of its last line; else leave it to `reply`.
+
+        Waits for a first line only: what is missing then may never come.
+        """
+        self._await_line(time.monotonic() + wait)
+        found = replies.match(self._buffer, self._at)
+        if found is None:
+            return False
+        self._at = found.end()
+        return True
 
     def has_input(self) -> bool:
         """Whether the server has said something, or has gone, without being asked."""
         pending = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
-        return bool(self._buffer) or pending or bool(select.select([self._socket], [], [], 0)[0])
+        return pending or self._at < len(self._buffer) or bool(self._poll.poll(0))
 
     def close(self) -> None:
         """End the connection in order."""
+        self.is_open = False
         self._socket.close()
 
     def drop(self) -> None:
         """End the connection hard: an unfinished message is void (RFC 5321 4.1.1.4)."""
+        self.is_open = False
         with suppress(OSError):  # the server may have been faster
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._socket.close()
 
-    def _line(self, deadline: float) -> str:
-        while (end := self._buffer.find(b"\n")) < 0:
-            if len(self._buffer) > _LINE:
+    def _put(self, data: bytes, wait: float, flags: int) -> None:
+        sent = self._sent(data, flags)
+        if sent == len(data):
+            return
+        deadline, rest = time.monotonic() + wait, memoryview(data)[sent:]
+        while rest:
+            self._patience.check(deadline)
+            rest = rest[self._sent(rest, flags) :]
+
+    def _sent(self, data: bytes | memoryview, flags: int) -> int:
+        try:
+            return self._socket.send(data, flags)
+        except (BlockingIOError, TimeoutError):
+            return 0
+
+    def _line(self, deadline: float) -> bytes:
+        end = self._await_line(deadline)
+        line, self._at = self._buffer[self._at : end], end + 1
+        return line.rstrip(b"\r")
+
+    def _await_line(self, deadline: float) -> int:
+        """Where the next line ends."""
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            if len(self._buffer) - self._at > _LINE:
                 raise ConnectionError("its answer has no end")
-            self._buffer += self._received(deadline)
-        line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-        return line.decode("utf-8", "replace").rstrip("\r")
+            self._buffer = self._buffer[self._at :] + self._received(deadline)
+            self._at = 0
+        return end
 
     def _received(self, deadline: float) -> bytes:
         while True:
-            self._wait_a_slice(deadline)
             try:
-                data = self._socket.recv(65536)
-            except TimeoutError:
+                data = self._socket.recv(4096)
+            except (BlockingIOError, TimeoutError):
+                self._patience.check(deadline)
                 continue
             if not data:
                 raise ConnectionError("it closed the connection")
+            if b"\n" not in data:
+                self._patience.check(deadline)  # whoever sends a byte now and then
             return data
 
-    def _wait_a_slice(self, deadline: float) -> None:
-        left = self._patience.left(deadline)
-        if left <= 0:
-            raise TimeoutError("it does not answer in time")
-        self._socket.settimeout(min(left, _SLICE))
+
+def _code(line: bytes) -> int:
+    code = line[:3]
+    if len(code) < 3 or not code.isdigit() or line[3:4] not in (b" ", b"-", b""):
+        raise ConnectionError("it does not speak SMTP")
+    return int(code)
+
+
+def _connected(host: str, port: int, wait: float, patience: Patience) -> socket.socket:
+    """A connection to the first of the host's addresses that answers, each given this long."""
+    faults: list[OSError] = [ConnectionError("it has no address")]
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        connecting = socket.socket(family, kind, protocol)
+        try:
+            _connect(connecting, address, time.monotonic() + wait, patience)
+        except OSError as fault:
+            connecting.close()
+            faults.append(fault)
+        else:
+            return connecting
+    raise faults[-1]
+
+
+def _connect(connecting: socket.socket, address: Any, deadline: float, patience: Patience) -> None:
+    connecting.setblocking(False)
+    code = connecting.connect_ex(address)
+    if code == errno.EINPROGRESS:
+        done = select.poll()
+        done.register(connecting, select.POLLOUT)
+        while not done.poll(_SLICE * 1000):
+            patience.check(deadline)
+        code = connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))

@@ -1,6 +1,5 @@
 """What happens when a mail is opened, clicked or unsubscribed from? Forged, cut and forgotten links all look alike."""
 
-import asyncio
 import base64
 import ipaddress
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from urllib.parse import parse_qs
 
 import anyio
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -19,9 +17,12 @@ from starlette.routing import Route
 from engine import pipeline
 from engine.clock import local_day
 from engine.feedback import ClickCounts, CountedLink
+from engine.feedback.webhooks import Fetch, fetch
 from engine.links import Purpose
 from engine.model import Hit, HitKind, TrackingMode
 from engine.pipeline import Mailer, MailerError
+from engine.web.bodies import body_of
+from engine.web.hooks import hook_routes
 from engine.web.pages import PRIVATE, Pages, mail_page
 from engine.web.upkeep import upkeep
 
@@ -31,12 +32,11 @@ T = TypeVar("T")
 _PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")
 _PIXEL_PLACE = (-1, 0)
 _BODY_LIMIT = 64 * 1024
-_BODY_SECONDS = 10.0
 _LONGEST_NUMBER = 9  # digits of a plan's or a link place's number
 
 
-def tracking_app(mailer: Mailer, clock: Callable[[], datetime] | None = None) -> Starlette:
-    """The app; `clock` says when a hit happened (default: the workspace's clock)."""
+def tracking_app(mailer: Mailer, clock: Callable[[], datetime] | None = None, get: Fetch = fetch) -> Starlette:
+    """The app; `clock` says when a hit happened (default: the workspace's clock), `get` fetches certificates."""
     answers = _Answers(mailer, clock or mailer.clock)
     routes = [
         Route("/o/{token:path}", answers.pixel, methods=["GET"]),
@@ -46,6 +46,7 @@ def tracking_app(mailer: Mailer, clock: Callable[[], datetime] | None = None) ->
         Route("/p/{token}", answers.preferences, methods=["GET", "POST"]),
         Route("/v/{token}", answers.view, methods=["GET"]),
         Route("/health", answers.health, methods=["GET"]),
+        *hook_routes(mailer, clock or mailer.clock, get),
     ]
     faults = {404: answers.gone, MailerError: answers.busy, Exception: answers.busy, ClientDisconnect: answers.left}
     app = Starlette(routes=routes, exception_handlers=faults, lifespan=answers.upkeep)
@@ -113,7 +114,8 @@ class _Answers:
         more = f"{self._mailer.settings.tracking.base_url}/p/{token}"
         if request.method != "POST":
             return self._pages.show(await self._language(request, delivery_id), "unsubscribe", more=more)
-        await _body(request)  # `List-Unsubscribe=One-Click`, as form or multipart, or nothing: the token says it all
+        # `List-Unsubscribe=One-Click`, as form or multipart, or nothing: the token says it all.
+        await body_of(request, _BODY_LIMIT)
         done = await self._decide(pipeline.opt_out, self._mailer, delivery_id, self._clock(), "unsubscribe link")
         if not done:
             return self._gone(request)
@@ -128,7 +130,7 @@ class _Answers:
         if request.method != "POST":
             stands = await self._decide(pipeline.choice_of, self._mailer, delivery_id)
             return self._choices(request, language, stands)
-        wishes = parse_qs((await _body(request)).decode("utf-8", "replace"))
+        wishes = parse_qs((await body_of(request, _BODY_LIMIT)).decode("utf-8", "replace"))
         choice = pipeline.Choice(mailing="mailing" in wishes, tracking="tracking" in wishes)
         words = self._pages.words(language).tracking
         stands = await self._decide(pipeline.set_choice, self._mailer, delivery_id, choice, self._clock(), words)
@@ -203,20 +205,6 @@ class _Answers:
                 accept_language=_accept_language(request)[:100],
             )
         )
-
-
-async def _body(request: Request) -> bytes:
-    """The body; 413 when it is larger than any form of ours, 408 when it does not come."""
-    body = b""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > _BODY_LIMIT:
-                    raise HTTPException(413, headers=PRIVATE)
-    except TimeoutError:
-        raise HTTPException(408, headers=PRIVATE) from None
-    return body
 
 
 def _accept_language(request: Request) -> str:

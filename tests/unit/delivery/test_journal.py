@@ -29,6 +29,23 @@ def test_a_journal_tells_what_was_handed_over_and_what_was_answered(tmp_path: Pa
     assert JournalProof(handed=frozenset({0, 2}), answered={0: SENT, 1: REFUSED}) == proof
 
 
+def test_a_journal_tells_under_which_key_a_request_went(tmp_path: Path) -> None:
+    with Journal(tmp_path, 7, 2) as journal:
+        journal.handing_over(0, "batch-abc")
+        journal.handing_over(1, "batch-abc")
+        journal.answered(1, SENT)
+        journal.handing_over(2)
+        journal.handing_over(3, "d3")
+        journal.handing_over(3, "batch-def")  # handed over anew, in another company
+        journal.handing_over(4, "d4")
+        journal.handing_over(4)
+
+    proof = read_journal(tmp_path, 7, 2)
+
+    keys = {0: "batch-abc", 1: "batch-abc", 3: "batch-def"}
+    assert JournalProof(handed=frozenset({0, 1, 2, 3, 4}), answered={1: SENT}, keys=keys) == proof
+
+
 def test_a_second_dot_for_the_same_message_voids_the_answer_to_the_first(tmp_path: Path) -> None:
     with Journal(tmp_path, 7, 2) as journal:
         journal.handing_over(0)

@@ -1,6 +1,7 @@
 """The SMTP client against real servers: what is certain, what is not, and what never goes out."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from mail_servers import Inbox, Line, certificate, scripted
 from pydantic import SecretStr
 
 from engine.config import TransportSettings
+from engine.delivery import hand_over
 from engine.delivery.smtp import SmtpTransport
 from engine.delivery.wire import Waits, waits
 from engine.errors import TransportUnavailable
@@ -26,10 +28,6 @@ Make = Callable[..., SmtpTransport]
 
 def mail(recipient: str = "ann@example.test", data: bytes = DATA, envelope_from: str = "b+d1@bounce.test") -> Mail:
     return Mail(delivery_id="d1", envelope_from=envelope_from, recipient=recipient, data=data, digest="x")
-
-
-def go_ahead() -> Outcome | None:
-    return None
 
 
 def never() -> Outcome | None:
@@ -76,7 +74,7 @@ def as_word(outcome: Outcome) -> tuple[str, str, str]:
 def test_the_envelope_is_the_mails_own(inbox: Inbox, transport: Make, pipelining: bool) -> None:
     inbox.pipelining = pipelining
 
-    outcome = transport(inbox.port).send(mail(), go_ahead)
+    outcome = hand_over(transport(inbox.port), mail())
 
     assert ("sent", "", ".") == as_word(outcome)
     assert "250 2.0.0 stored" == outcome.reply
@@ -89,7 +87,7 @@ def test_one_connection_carries_many_mails(inbox: Inbox, transport: Make) -> Non
     relay = transport(inbox.port)
 
     for _ in range(100):
-        relay.send(mail(), go_ahead)
+        hand_over(relay, mail())
 
     assert 1 == inbox.connections
     assert [] == inbox.commands
@@ -99,7 +97,7 @@ def test_after_a_hundred_mails_comes_a_new_connection(inbox: Inbox, transport: M
     relay = transport(inbox.port)
 
     for _ in range(101):
-        relay.send(mail(), go_ahead)
+        hand_over(relay, mail())
 
     assert 2 == inbox.connections
     assert ["QUIT"] == inbox.commands
@@ -110,7 +108,7 @@ def test_an_idle_connection_is_left_for_a_new_one(inbox: Inbox, transport: Make)
     relay.idle_seconds = 0
 
     for _ in range(2):
-        relay.send(mail(), go_ahead)
+        hand_over(relay, mail())
 
     assert 2 == inbox.connections
 
@@ -120,13 +118,13 @@ def test_an_idle_connection_is_left_for_a_new_one(inbox: Inbox, transport: Make)
 def test_dots_survive(inbox: Inbox, transport: Make, lines: list[str]) -> None:
     data = b"Subject: hi\r\n\r\n" + "".join(f"{line}\r\n" for line in lines).encode()
 
-    transport(inbox.port).send(mail(data=data), go_ahead)
+    hand_over(transport(inbox.port), mail(data=data))
 
     assert data == inbox.received[-1].data
 
 
 def test_a_mail_that_begins_with_a_dot_or_lacks_its_last_line_end_arrives_whole(inbox: Inbox, transport: Make) -> None:
-    transport(inbox.port).send(mail(data=b".odd: 1\r\n\r\nend"), go_ahead)
+    hand_over(transport(inbox.port), mail(data=b".odd: 1\r\n\r\nend"))
 
     assert b".odd: 1\r\n\r\nend\r\n" == inbox.received[0].data
 
@@ -148,14 +146,24 @@ def test_required_encrypts_though_nobody_vouches_for_the_certificate(
 ) -> None:
     inbox, _ = secure
 
-    transport(inbox.port, tls="required").send(mail(), go_ahead)
+    hand_over(transport(inbox.port, tls="required"), mail())
 
     assert [True] == [one.encrypted for one in inbox.received]
 
 
+def test_a_large_mail_arrives_whole_under_tls(secure: tuple[Inbox, Path], transport: Make) -> None:
+    data = DATA + (b"x" * 70 + b"\r\n") * 20_000
+
+    hand_over(transport(secure[0].port, tls="required"), mail(data=data))
+
+    assert [data] == [one.data for one in secure[0].received]
+
+
 def test_verify_refuses_a_certificate_that_nobody_vouches_for(secure: tuple[Inbox, Path], transport: Make) -> None:
-    with pytest.raises(TransportUnavailable, match=r"127\.0\.0\.1:\d+: the certificate is not valid .*; check host"):
-        transport(secure[0].port, tls="verify").send(mail(), never)
+    outcome = hand_over(transport(secure[0].port, tls="verify"), mail(), never)
+
+    assert ("deferred", "configuration", "") == as_word(outcome)
+    assert re.search(r"127\.0\.0\.1:\d+: the certificate is not valid .*; check host", outcome.reply)
 
 
 def test_verify_accepts_a_certificate_of_a_known_authority(
@@ -164,7 +172,7 @@ def test_verify_accepts_a_certificate_of_a_known_authority(
     inbox, authority = secure
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
 
-    transport(inbox.port, tls="verify").send(mail(), go_ahead)
+    hand_over(transport(inbox.port, tls="verify"), mail())
 
     assert [True] == [one.encrypted for one in inbox.received]
 
@@ -175,26 +183,28 @@ def test_implicit_tls_encrypts_from_the_first_byte_and_verifies(
     authority, context = certificate(tmp_path)
     inbox = Inbox(tls=context, implicit=True)
     inbox.start()
-    with pytest.raises(TransportUnavailable, match="the certificate is not valid"):
-        transport(inbox.port, tls="implicit").send(mail(), never)
+    unknown = hand_over(transport(inbox.port, tls="implicit"), mail(), never)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
 
-    outcome = transport(inbox.port, tls="implicit").send(mail(), go_ahead)
+    outcome = hand_over(transport(inbox.port, tls="implicit"), mail())
     inbox.stop()
 
+    assert "the certificate is not valid" in unknown.reply
     assert "sent" == outcome.state.value
 
 
 def test_a_server_without_starttls_gets_no_mail(inbox: Inbox, transport: Make) -> None:
-    with pytest.raises(TransportUnavailable, match="offers no STARTTLS"):
-        transport(inbox.port, tls="required").send(mail(), never)
+    outcome = hand_over(transport(inbox.port, tls="required"), mail(), never)
+
+    assert ("deferred", "configuration", "") == as_word(outcome)
+    assert "offers no STARTTLS" in outcome.reply
     assert 1 == inbox.connections  # trying again would not help
 
 
 def test_a_login_goes_with_the_mail(secure: tuple[Inbox, Path], transport: Make) -> None:
     inbox, _ = secure
 
-    transport(inbox.port, tls="required", username="shop", password=SecretStr("s3cret")).send(mail(), go_ahead)
+    hand_over(transport(inbox.port, tls="required", username="shop", password=SecretStr("s3cret")), mail())
 
     assert ["shop"] == [one.login for one in inbox.received]
 
@@ -237,7 +247,7 @@ def test_words_slipped_in_before_encryption_end_the_connection(transport: Make) 
         line.hear()
 
     with scripted(injected) as server, pytest.raises(TransportUnavailable, match="before TLS began"):
-        transport(server.port, tls="required").send(mail(), never)
+        hand_over(transport(server.port, tls="required"), mail(), never)
 
 
 # ---------------------------------------------------------------- before the dot: certain
@@ -245,11 +255,11 @@ def test_words_slipped_in_before_encryption_end_the_connection(transport: Make) 
 
 def test_a_kept_connection_that_the_server_closed_is_renewed_without_a_pause(inbox: Inbox, transport: Make) -> None:
     relay = transport(inbox.port, pauses=(60.0,))
-    relay.send(mail(), go_ahead)
+    hand_over(relay, mail())
     inbox.stop()
     inbox.start()
 
-    outcome = relay.send(mail(), go_ahead)
+    outcome = hand_over(relay, mail())
 
     assert "sent" == outcome.state.value
     assert 2 == len(inbox.received)
@@ -261,7 +271,7 @@ def test_an_unreachable_server_is_told_after_all_tries(transport: Make) -> None:
     relay = transport(port)
 
     with pytest.raises(TransportUnavailable, match=rf"transport 'relay': 127.0.0.1:{port} can't be used: .*refused"):
-        relay.send(mail(), never)
+        hand_over(relay, mail(), never)
 
 
 def test_busy_at_connect_is_tried_again(transport: Make) -> None:
@@ -276,7 +286,7 @@ def test_busy_at_connect_is_tried_again(transport: Make) -> None:
         line.hear()
 
     with scripted(busy, busy, ready) as server:
-        outcome = transport(server.port).send(mail(), go_ahead)
+        outcome = hand_over(transport(server.port), mail())
 
         assert ("sent", 3) == (outcome.state.value, server.connections)
 
@@ -286,7 +296,7 @@ def test_busy_for_good_is_unavailable_and_says_so(transport: Make) -> None:
         scripted(lambda line: line.say("421 4.7.0 too many connections")) as server,
         pytest.raises(TransportUnavailable, match=r"421 4\.7\.0 too many connections"),
     ):
-        transport(server.port).send(mail(), never)
+        hand_over(transport(server.port), mail(), never)
 
 
 def test_a_connection_lost_within_the_body_is_made_anew_and_the_mail_goes_once(inbox: Inbox, transport: Make) -> None:
@@ -306,8 +316,8 @@ def test_a_connection_lost_within_the_body_is_made_anew_and_the_mail_goes_once(i
 
     with scripted(torn, whole) as server:
         # 8 MB do not fit into the buffers of loopback, so the client feels the loss while it writes.
-        outcome = transport(server.port).send(
-            mail(data=DATA + (b"x" * 70 + b"\r\n") * 120_000), lambda: asked.append(1)
+        outcome = hand_over(
+            transport(server.port), mail(data=DATA + (b"x" * 70 + b"\r\n") * 120_000), lambda: asked.append(1)
         )
 
         assert ("sent", 2, [1]) == (outcome.state.value, server.connections, asked)
@@ -319,7 +329,7 @@ def test_a_server_that_drops_one_mail_each_time_defers_that_mail_and_does_not_st
         line.hear()
 
     with scripted(drop_after_mail) as server:
-        outcome = transport(server.port).send(mail(), never)
+        outcome = hand_over(transport(server.port), mail(), never)
 
         assert ("deferred", "connection_lost", "MAIL") == as_word(outcome)
         assert 3 == server.connections
@@ -347,7 +357,7 @@ def test_what_a_server_says_before_the_dot_is_heard_before_the_dot(
         line.take_body()
 
     with scripted(early) as server:
-        assert expected == as_word(transport(server.port, pauses=()).send(mail(), never))
+        assert expected == as_word(hand_over(transport(server.port, pauses=()), mail(), never))
         assert "." not in server._lines[0].heard
 
 
@@ -368,9 +378,9 @@ def test_a_refusal_is_about_one_mail_and_the_connection_goes_on(
     inbox.replies[stage] = reply
     relay = transport(inbox.port)
 
-    refused = relay.send(mail(), never)
+    refused = hand_over(relay, mail(), never)
     inbox.replies.clear()
-    sent = relay.send(mail(), go_ahead)
+    sent = hand_over(relay, mail())
 
     assert expected == as_word(refused)
     assert "sent" == sent.state.value
@@ -391,7 +401,7 @@ def test_a_server_that_waits_for_a_body_without_recipient_gets_none(transport: M
             seen.append("hung up")
 
     with scripted(eager) as server:
-        outcome = transport(server.port).send(mail(), never)
+        outcome = hand_over(transport(server.port), mail(), never)
         until(lambda: bool(seen))
 
     assert ("refused", "unknown_address", "RCPT") == as_word(outcome)
@@ -420,7 +430,7 @@ def test_a_server_that_offers_pipelining_and_cannot_do_it_is_served_step_by_step
         line.hear()
 
     with scripted(liar, careful) as server:
-        outcome = transport(server.port, timeout=1).send(mail(), go_ahead)
+        outcome = hand_over(transport(server.port, timeout=1), mail())
 
         assert ("sent", 2) == (outcome.state.value, server.connections)
 
@@ -449,7 +459,7 @@ def test_without_pipelining_nothing_is_asked_after_a_refusal(transport: Make) ->
         line.hear()
 
     with scripted(strict) as server:
-        transport(server.port).send(mail(), never)
+        hand_over(transport(server.port), mail(), never)
 
         assert ["RCPT TO:<ann@example.test>", "RSET"] == server._lines[0].heard[2:4]
 
@@ -473,10 +483,10 @@ def test_421_to_a_kept_connection_is_only_its_age_and_to_a_fresh_one_an_answer(
 
     with scripted(aged, take, busy) as server:
         relay = transport(server.port, pauses=(60.0,))
-        relay.send(mail(), go_ahead)
-        renewed = relay.send(mail(), go_ahead)
+        hand_over(relay, mail())
+        renewed = hand_over(relay, mail())
         relay.close()
-        throttled = relay.send(mail(), never)
+        throttled = hand_over(relay, mail(), never)
 
         assert "sent" == renewed.state.value
         assert ("deferred", "throttled", "MAIL") == as_word(throttled)
@@ -503,7 +513,7 @@ def test_a_mail_that_is_not_to_go_is_torn_off_at_once(transport: Make, ending: s
     with scripted(listening) as server:
         relay = transport(server.port)
         with suppress(ZeroDivisionError):
-            assert ("skipped", "opted_out", "") == as_word(relay.send(mail(), before_dot))
+            assert ("skipped", "opted_out", "") == as_word(hand_over(relay, mail(), before_dot))
         until(lambda: bool(ends))
 
     assert ["reset"] == ends
@@ -513,8 +523,8 @@ def test_a_skip_at_the_dot_leaves_the_server_without_the_mail(inbox: Inbox, tran
     relay = transport(inbox.port)
     skip = Outcome(state=MessageState.SKIPPED, reason="opted_out")
 
-    assert skip == relay.send(mail("ann@example.test"), lambda: skip)
-    relay.send(mail("bob@example.test"), go_ahead)
+    assert skip == hand_over(relay, mail("ann@example.test"), lambda: skip)
+    hand_over(relay, mail("bob@example.test"))
 
     assert [("bob@example.test",)] == [one.recipients for one in inbox.received]
     assert 2 == inbox.connections
@@ -541,7 +551,6 @@ def test_a_skip_at_the_dot_leaves_the_server_without_the_mail(inbox: Inbox, tran
         "a@y.test\u3000",
         "\ud800@y.test",
         '"a b"@y.test',
-        "a@é.test",
         "x" * 65 + "@y.test",
         "a@" + "y" * 260,
         "",
@@ -550,8 +559,8 @@ def test_a_skip_at_the_dot_leaves_the_server_without_the_mail(inbox: Inbox, tran
 def test_an_address_that_could_say_more_never_reaches_the_wire(inbox: Inbox, transport: Make, address: str) -> None:
     relay = transport(inbox.port)
 
-    assert ("refused", "bad_address", "RCPT") == as_word(relay.send(mail(address), never))
-    assert ("deferred", "configuration", "MAIL") == as_word(relay.send(mail(envelope_from=address), never))
+    assert ("refused", "bad_address", "RCPT") == as_word(hand_over(relay, mail(address), never))
+    assert ("deferred", "configuration", "MAIL") == as_word(hand_over(relay, mail(envelope_from=address), never))
     assert 0 == inbox.connections
 
 
@@ -559,12 +568,12 @@ def test_an_address_that_could_say_more_never_reaches_the_wire(inbox: Inbox, tra
     "data", [b"a: b\n\r\nx\r\n", b"a: b\r\n\r\nx\n.\r\nMAIL FROM:<evil@z>\r\n", b"a: b\r\n\r\nx\r\r\n"]
 )
 def test_a_bare_line_end_never_reaches_the_wire(inbox: Inbox, transport: Make, data: bytes) -> None:
-    assert ("refused", "malformed", "DATA") == as_word(transport(inbox.port).send(mail(data=data), never))
+    assert ("refused", "malformed", "DATA") == as_word(hand_over(transport(inbox.port), mail(data=data), never))
     assert 0 == inbox.connections
 
 
 def test_a_local_part_beyond_ascii_goes_to_a_server_that_takes_it(inbox: Inbox, transport: Make) -> None:
-    transport(inbox.port).send(mail("jörg@example.test"), go_ahead)
+    hand_over(transport(inbox.port), mail("jörg@example.test"))
 
     assert [("jörg@example.test",)] == [one.recipients for one in inbox.received]
     assert {"SMTPUTF8", f"SIZE={len(DATA)}"} == set(inbox.received[0].options)
@@ -574,7 +583,7 @@ def test_a_local_part_beyond_ascii_is_refused_where_the_server_does_not_take_it(
     inbox.smtputf8 = False
 
     assert ("refused", "needs_smtputf8", "MAIL") == as_word(
-        transport(inbox.port).send(mail("jörg@example.test"), never)
+        hand_over(transport(inbox.port), mail("jörg@example.test"), never)
     )
 
 
@@ -586,7 +595,7 @@ def test_a_connection_lost_after_the_dot_is_uncertain_for_the_server_has_the_mai
 ) -> None:
     inbox.after_storing = "abort"
 
-    outcome = transport(inbox.port).send(mail(), go_ahead)
+    outcome = hand_over(transport(inbox.port), mail())
 
     assert ("uncertain", "reply_lost", ".") == as_word(outcome)
     assert 1 == len(inbox.received)
@@ -598,7 +607,7 @@ def test_an_answer_that_comes_too_late_is_uncertain(inbox: Inbox, transport: Mak
     relay = transport(inbox.port)
     relay._waits = replace(relay._waits, dot=0.1)
 
-    outcome = relay.send(mail(), go_ahead)
+    outcome = hand_over(relay, mail())
 
     assert ("uncertain", "reply_lost", ".") == as_word(outcome)
     assert 1 == len(inbox.received)
@@ -608,9 +617,9 @@ def test_421_after_the_dot_is_uncertain_and_the_next_mail_gets_a_new_connection(
     relay = transport(inbox.port)
     inbox.after_storing = "421 4.3.2 shutting down"
 
-    first = relay.send(mail(), go_ahead)
+    first = hand_over(relay, mail())
     inbox.after_storing = ""
-    second = relay.send(mail(), go_ahead)
+    second = hand_over(relay, mail())
 
     assert ("uncertain", "reply_lost", ".") == as_word(first)
     assert "421 4.3.2 shutting down" == first.reply
@@ -622,7 +631,7 @@ def test_421_after_the_dot_is_uncertain_and_the_next_mail_gets_a_new_connection(
     ("reply", "expected"),
     [
         ("451 4.3.0 try again", ("deferred", "temporary", ".")),
-        ("552 5.2.2 mailbox full", ("deferred", "mailbox_full", ".")),
+        ("452 4.2.2 mailbox full", ("deferred", "mailbox_full", ".")),
         ("554 5.6.0 not this", ("refused", "content", ".")),
     ],
 )
@@ -632,9 +641,9 @@ def test_a_refusal_after_the_dot_is_certain(
     inbox.replies["."] = reply
     relay = transport(inbox.port)
 
-    assert expected == as_word(relay.send(mail(), go_ahead))
+    assert expected == as_word(hand_over(relay, mail()))
     inbox.replies.clear()
-    assert "sent" == relay.send(mail(), go_ahead).state.value
+    assert "sent" == hand_over(relay, mail()).state.value
     assert 1 == inbox.connections
 
 
@@ -650,10 +659,28 @@ def test_a_signal_while_the_answer_is_awaited_ends_the_wait(transport: Make) -> 
         relay = transport(server.port, timeout=60)
         before = signal.signal(signal.SIGUSR1, lambda *_: relay.give_up_after(0))
         began = time.monotonic()
-        outcome = relay.send(mail(), go_ahead)
+        outcome = hand_over(relay, mail())
         signal.signal(signal.SIGUSR1, before)
 
     assert ("uncertain", "reply_lost", ".") == as_word(outcome)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("tls", ["off", "implicit"])
+def test_a_signal_while_a_greeting_is_awaited_ends_the_wait(transport: Make, tls: str) -> None:
+    def silent(line: Line) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        line.socket.recv(1)
+        line.hear()
+
+    with scripted(silent) as server:
+        relay = transport(server.port, timeout=60, tls=tls)
+        before = signal.signal(signal.SIGUSR1, lambda *_: relay.give_up_after(0))
+        began = time.monotonic()
+        outcome = hand_over(relay, mail(), never)
+        signal.signal(signal.SIGUSR1, before)
+
+    assert ("deferred", "stopped", "CONNECT") == as_word(outcome)
     assert time.monotonic() - began < 5
 
 
@@ -668,7 +695,7 @@ def test_an_answer_within_the_grace_still_counts(transport: Make) -> None:
 
     with scripted(slow) as server:
         relay = transport(server.port)
-        outcome = relay.send(mail(), go_ahead)
+        outcome = hand_over(relay, mail())
 
     assert "sent" == outcome.state.value
 
@@ -682,7 +709,7 @@ def test_giving_up_before_the_dot_hands_nothing_over(transport: Make) -> None:
 
     with scripted(stopping) as server:
         relay = transport(server.port)
-        outcome = relay.send(mail(), never)
+        outcome = hand_over(relay, mail(), never)
 
     assert ("deferred", "stopped", "DATA") == as_word(outcome)
 

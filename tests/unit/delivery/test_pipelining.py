@@ -1,0 +1,347 @@
+"""Many mails over SMTP: what overlaps, what is answered once, what ends it, and servers that lie about it."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mail_servers import Inbox, Line, scripted
+
+from engine.config import TransportSettings
+from engine.delivery import Offer
+from engine.delivery.dialogue import receipt
+from engine.delivery.smtp import SmtpTransport
+from engine.delivery.wire import Reply
+from engine.model import Mail, MessageState, Outcome
+from engine.replies import DOT, classify
+
+DATA = b"Subject: hi\r\n\r\nhello\r\n"
+Make = Callable[..., SmtpTransport]
+
+
+def to(name: str, says: Callable[[], Outcome | None] = lambda: None) -> Offer:
+    mail = Mail(delivery_id=name, envelope_from="b@b.test", recipient=f"{name}@a.test", data=DATA, digest="x")
+    return Offer(ord(name), mail, says)
+
+
+def ends(transport: SmtpTransport, *offers: Offer) -> list[tuple[str, str, str]]:
+    """Who ended how, in the order of the answers."""
+    return [(chr(n), one.state.value, one.reason) for n, one in transport.deliver(iter(offers))]
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    server = Inbox()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def transport() -> Iterator[Make]:
+    made: list[SmtpTransport] = []
+
+    def make(port: int, pauses: tuple[float, ...] = (0.0,), **changes: object) -> SmtpTransport:
+        values = {"host": "127.0.0.1", "port": port, "tls": "off", "bounce_domain": "b.test", "timeout": 5} | changes
+        made.append(SmtpTransport("relay", TransportSettings.model_validate(values), pauses))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def take_mail(line: Line, answer: str = "250 stored") -> None:
+    line.take_envelope()
+    line.take_body()
+    line.say(answer)
+
+
+# ---------------------------------------------------------------- what overlaps
+
+
+@pytest.mark.parametrize("features", [["PIPELINING"], []])
+def test_the_next_mail_is_built_while_the_server_works_on_the_last(transport: Make, features: list[str]) -> None:
+    built = threading.Event()
+
+    def working(line: Line) -> None:
+        line.greet(*features)
+        line.take_envelope()
+        line.take_body()
+        assert built.wait(5)  # the answer waits for the building, not the other way round
+        line.say("250 stored")
+        take_mail(line)
+        line.hear()
+
+    def offers() -> Iterator[Offer]:
+        yield to("a")
+        built.set()
+        yield to("b")
+
+    with scripted(working) as server:
+        answers = [(chr(n), one.state.value) for n, one in transport(server.port).deliver(offers())]
+
+    assert [("a", "sent"), ("b", "sent")] == answers
+
+
+def test_the_next_envelope_is_on_the_wire_before_the_last_answer_and_the_dot_before_it(transport: Make) -> None:
+    seen: list[str] = []
+
+    def slow(line: Line) -> None:
+        line.greet("PIPELINING")
+        line.take_envelope()
+        line.take_body()
+        seen.extend((line.hear(), line.hear(), line.hear()))
+        line.say("250 stored", "250 ok", "250 ok", "354 go on")
+        line.take_body()
+        line.say("250 stored")
+        line.hear()
+
+    with scripted(slow) as server:
+        answers = ends(transport(server.port), to("a"), to("b"))
+
+    assert [("a", "sent", ""), ("b", "sent", "")] == answers
+    assert ["MAIL FROM:<b@b.test>", "RCPT TO:<b@a.test>", "DATA"] == seen
+
+
+def test_an_answer_comes_back_before_the_next_mail_goes_beyond_its_envelope(transport: Make) -> None:
+    story: list[str] = []
+
+    def offers() -> Iterator[Offer]:
+        for name in "abc":
+            story.append(f"take {name}")
+            yield to(name, lambda name=name: story.append(f"dot {name}"))  # type: ignore[misc]
+
+    def endless(line: Line) -> None:
+        line.greet("PIPELINING")
+        while True:
+            take_mail(line)
+
+    with scripted(endless) as server:
+        for n, _ in transport(server.port).deliver(offers()):
+            story.append(f"answer {chr(n)}")
+
+    assert "take a, dot a, take b, answer a, dot b, take c, answer b, dot c, answer c" == ", ".join(story)
+
+
+# ---------------------------------------------------------------- exactly one answer for each
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_refused_ones_between_sent_ones_are_answered_in_their_turn(
+    inbox: Inbox, transport: Make, pipelining: bool
+) -> None:
+    inbox.pipelining = pipelining
+
+    def refuse() -> None:
+        inbox.replies["RCPT"] = "550 5.1.1 no such user"
+
+    def offers() -> Iterator[Offer]:
+        yield to("a")
+        refuse()
+        yield to("b")
+        inbox.replies.clear()
+        yield to("c")
+
+    answers = [(chr(n), one.state.value) for n, one in transport(inbox.port).deliver(offers())]
+
+    assert [("a", "sent"), ("b", "refused"), ("c", "sent")] == answers
+    assert 1 == inbox.connections
+
+
+@pytest.mark.parametrize("last_word", ["", "421 4.3.2 shutting down"])
+def test_a_lost_answer_leaves_one_in_doubt_and_the_begun_one_goes_once_over_a_new_connection(
+    transport: Make, last_word: str
+) -> None:
+    def lost(line: Line) -> None:
+        line.greet("PIPELINING")
+        line.take_envelope()
+        line.take_body()
+        assert "RCPT TO:<b@a.test>" == (line.hear(), line.hear(), line.hear())[1]
+        if last_word:
+            line.say(last_word)
+
+    def whole(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        take_mail(line)
+        line.hear()
+
+    with scripted(lost, whole) as server:
+        answers = ends(transport(server.port), to("a"), to("b"), to("c"))
+
+        assert 2 == server.connections
+    assert [("a", "uncertain", "reply_lost"), ("b", "sent", ""), ("c", "sent", "")] == answers
+
+
+def test_a_skip_is_answered_and_the_rest_goes_on(inbox: Inbox, transport: Make) -> None:
+    skip = Outcome(state=MessageState.SKIPPED, reason="opted_out")
+
+    answers = ends(transport(inbox.port), to("a"), to("b", lambda: skip), to("c"))
+
+    assert [("a", "sent", ""), ("b", "skipped", "opted_out"), ("c", "sent", "")] == answers
+    assert [("a@a.test",), ("c@a.test",)] == [one.recipients for one in inbox.received]
+
+
+# ---------------------------------------------------------------- what ends it
+
+
+def counted(names: str, taken: list[str]) -> Iterator[Offer]:
+    for name in names:
+        taken.append(name)
+        yield to(name)
+
+
+def test_when_no_mail_goes_through_the_begun_one_is_answered_so_too_and_no_more_is_taken(transport: Make) -> None:
+    taken: list[str] = []
+
+    def ours(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line, "550 5.1.8 bad sender")
+        line.hear()
+
+    with scripted(ours) as server:
+        answers = [(chr(n), one.reason) for n, one in transport(server.port).deliver(counted("abc", taken))]
+
+    assert [("a", "configuration"), ("b", "configuration")] == answers
+    assert ["a", "b"] == taken
+
+
+def test_without_connection_one_mail_is_answered_and_no_more_is_taken(transport: Make) -> None:
+    with scripted(lambda line: None) as server:
+        port = server.port
+    taken: list[str] = []
+
+    answers = list(transport(port).deliver(counted("abc", taken)))
+
+    assert [(ord("a"), MessageState.DEFERRED, "unavailable")] == [(n, one.state, one.reason) for n, one in answers]
+    assert f"transport 'relay': 127.0.0.1:{port} can't be used" in answers[0][1].reply
+    assert ["a"] == taken
+
+
+def test_a_stop_while_an_answer_is_awaited_lets_it_come_and_hands_nothing_more_over(transport: Make) -> None:
+    bodies: list[list[str]] = []
+
+    def stopping(line: Line) -> None:
+        line.greet("PIPELINING")
+        line.take_envelope()
+        bodies.append(line.take_body())
+        line.hear(), line.hear(), line.hear()  # the next one's envelope
+        relay.give_up_after(5)
+        line.say("250 stored", "250 ok", "250 ok", "354 go on")
+        bodies.append(line.take_body())
+
+    with scripted(stopping) as server:
+        relay = transport(server.port)
+        answers = ends(relay, to("a"), to("b"), to("c"))
+
+    assert [("a", "sent", ""), ("b", "deferred", "stopped")] == answers
+    assert 1 == len(bodies)
+
+
+def test_a_fault_at_the_last_step_leaves_the_transport_usable(inbox: Inbox, transport: Make) -> None:
+    def fail() -> Outcome | None:
+        raise ZeroDivisionError
+
+    relay = transport(inbox.port)
+    answers = relay.deliver(iter([to("a"), to("b", fail), to("c")]))
+    assert MessageState.SENT == next(answers)[1].state
+    with pytest.raises(ZeroDivisionError):
+        next(answers)
+
+    assert [("d", "sent", "")] == ends(relay, to("d"))
+    assert [("a@a.test",), ("d@a.test",)] == [one.recipients for one in inbox.received]
+
+
+def test_who_stops_listening_leaves_nothing_half_said(inbox: Inbox, transport: Make) -> None:
+    relay = transport(inbox.port)
+    answers = relay.deliver(iter([to("a"), to("b"), to("c")]))
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
+
+    assert [("d", "sent", "")] == ends(relay, to("d"))
+    assert [("a@a.test",), ("d@a.test",)] == [one.recipients for one in inbox.received]
+
+
+# ---------------------------------------------------------------- connections
+
+
+@pytest.mark.parametrize(("most", "connections"), [(1, 5), (2, 3), (5, 1)])
+def test_a_connection_carries_as_many_mails_as_the_owner_allows(
+    inbox: Inbox, transport: Make, most: int, connections: int
+) -> None:
+    answers = ends(transport(inbox.port, messages_per_connection=most), *map(to, "abcde"))
+
+    assert [(name, "sent", "") for name in "abcde"] == answers
+    assert connections == inbox.connections
+    assert ["QUIT"] * (connections - 1) == inbox.commands
+
+
+# ---------------------------------------------------------------- servers that lie
+
+
+def test_a_server_that_forgets_what_came_with_the_dot_is_served_step_by_step(transport: Make) -> None:
+    def forgetful(line: Line) -> None:
+        line.greet("PIPELINING")
+        line.take_envelope()
+        line.take_body()
+        line.hear(), line.hear(), line.hear()
+        line.say("250 stored")
+        line.hear()
+
+    def careful(line: Line) -> None:
+        line.greet("PIPELINING")
+        for _ in range(2):
+            for answer in ("250 ok", "250 ok", "354 go on"):
+                line.hear()
+                assert b"" == line.buffer
+                line.say(answer)
+            line.take_body()
+            line.say("250 stored")
+        line.hear()
+
+    with scripted(forgetful, careful) as server:
+        answers = ends(transport(server.port, timeout=0.3), to("a"), to("b"), to("c"))
+
+        assert 2 == server.connections
+    assert [("a", "sent", ""), ("b", "sent", ""), ("c", "sent", "")] == answers
+
+
+@pytest.mark.parametrize("mixed", [("354 go on", "250 ok", "250 ok"), ("250 ok", "250 ok", "250 ok")])
+def test_answers_out_of_order_are_not_believed_and_the_mail_goes_step_by_step(
+    transport: Make, mixed: tuple[str, str, str]
+) -> None:
+    bodies: list[str] = []
+
+    def liar(line: Line) -> None:
+        line.greet("PIPELINING")
+        line.hear(), line.hear(), line.hear()
+        line.say(*mixed)
+        bodies.append(line.hear())
+
+    def careful(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.hear()
+
+    with scripted(liar, careful) as server:
+        answers = ends(transport(server.port, pauses=()), to("a"))
+
+    assert [("a", "sent", "")] == answers
+    assert [] == bodies
+
+
+# ---------------------------------------------------------------- the short cut
+
+
+@given(code=st.integers(200, 299), text=st.text(max_size=250))
+def test_a_plain_yes_means_what_the_table_says(code: int, text: str) -> None:
+    reply = Reply(code, (text.encode("utf-8", "replace"),))
+
+    assert classify(code, reply.text, DOT) == receipt(reply)
+
+
+@given(code=st.integers(200, 599), text=st.sampled_from(["2.0.0 Ok", "4.2.2 full", "5.7.1 spam", "a@b.test", ""]))
+def test_any_answer_to_the_dot_means_what_the_table_says(code: int, text: str) -> None:
+    assert classify(code, text, DOT) == receipt(Reply(code, (text.encode(),)))
