@@ -14,12 +14,12 @@ test: .venv/ready  ## the tests, on real SQLite, PostgreSQL, SMTP and HTTP
 check: .venv/ready lint types imports test  ## all that CI does
 
 lint: .venv/ready
-	$(BIN)/ruff format --check engine tests migrations
-	$(BIN)/ruff check engine tests migrations
+	$(BIN)/ruff format --check engine tests migrations benchmarks
+	$(BIN)/ruff check engine tests migrations benchmarks
 
 format: .venv/ready
-	$(BIN)/ruff format engine tests migrations
-	$(BIN)/ruff check --fix engine tests migrations
+	$(BIN)/ruff format engine tests migrations benchmarks
+	$(BIN)/ruff check --fix engine tests migrations benchmarks
 
 types: .venv/ready
 	$(BIN)/mypy
@@ -27,8 +27,12 @@ types: .venv/ready
 imports: .venv/ready
 	$(BIN)/lint-imports
 
+# The story of real mail servers needs root and: apt-get install --no-install-recommends postfix postfix-pcre dovecot-imapd postgrey
 soak: .venv/ready  ## the stories at full size
 	$(BIN)/pytest -m soak --timeout 3600
+
+bench: .venv/ready  ## speed and memory against what is promised; writes benchmarks/results.md
+	$(BIN)/python -m benchmarks
 
 lock: .venv/ready  ## write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras --group dev pyproject.toml -o requirements.lock

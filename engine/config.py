@@ -17,6 +17,9 @@ from engine.errors import BadConfig, nearest
 from engine.model import TrackingMode
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_APIS = ("resend", "ses")
+_ENDPOINT = r"https://[^\s/@]+(/[^\s?#]*)?|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/[^\s?#]*)?"
+_TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$"
 _OVERRIDE = re.compile(r"MAILER_TRANSPORT__(?P<name>\w+)__PASSWORD")
 
 
@@ -96,12 +99,12 @@ class TransportSettings(_Section):
     warm_up: tuple[Annotated[int, Field(ge=1)], ...] = ()  # messages on the first day, the second ...
     warm_up_from: date | None = None
     backup: str = ""
-    region: str = "eu-west-1"
+    region: str = Field(default="eu-west-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     endpoint: str = ""
     webhook_secret_env: str = ""
     webhook_secret_file: str = ""
     webhook_secret: SecretStr | None = Field(default=None, exclude=True)
-    topics: tuple[str, ...] = ()
+    topics: tuple[Annotated[str, Field(pattern=_TOPIC)], ...] = ()
 
     @model_validator(mode="after")
     def _plaintext_only_at_home(self) -> "TransportSettings":
@@ -109,6 +112,18 @@ class TransportSettings(_Section):
             raise ValueError(f'tls = "off" is allowed only to this machine, not to {self.host!r}; use "required"')
         if self.return_path != "from" and self.kind == "smtp" and not self.bounce_domain:
             raise ValueError('bounce_domain is needed unless return_path = "from"')
+        return self
+
+    @model_validator(mode="after")
+    def _api_is_complete(self) -> "TransportSettings":
+        if self.kind not in _APIS:
+            return self
+        if self.kind == "ses" and not self.username:
+            raise ValueError("ses needs username, the access key id; its secret is the password")
+        if self.bounce_domain:
+            raise ValueError(f"bounce_domain: {self.kind} takes bounces itself and tells them by webhook; leave it out")
+        if self.endpoint and not re.fullmatch(_ENDPOINT, self.endpoint):
+            raise ValueError(f"endpoint {self.endpoint!r} must begin with https:// (http:// only to this machine)")
         return self
 
     @model_validator(mode="after")
@@ -139,6 +154,16 @@ class Dkim(_Section):
     selector: str = Field(min_length=1)
     key_file: str = Field(min_length=1)
     algorithm: Literal["rsa-sha256", "ed25519-sha256"] = "rsa-sha256"
+    ed25519_selector: str = ""  # with the next: a second signature, for receivers that know RFC 8463
+    ed25519_key_file: str = ""
+
+    @model_validator(mode="after")
+    def _second_signature_is_whole(self) -> "Dkim":
+        if bool(self.ed25519_selector) != bool(self.ed25519_key_file):
+            raise ValueError("ed25519_selector and ed25519_key_file belong together")
+        if self.ed25519_key_file and self.algorithm != "rsa-sha256":
+            raise ValueError("ed25519_key_file adds a second signature to one by rsa-sha256; here the first is no RSA")
+        return self
 
 
 class Brake(_Section):
@@ -352,6 +377,8 @@ def _with_secrets(
     override = environ.get(f"MAILER_TRANSPORT__{name.upper().replace('-', '_')}__PASSWORD")
     where = f"transport {name!r}"
     password = SecretStr(override) if override else _secret(where, "password", transport, workspace, environ)
+    if transport.kind in _APIS and not (password and password.get_secret_value()):
+        raise BadConfig(f"{where}: {transport.kind} needs a key; set password_env or password_file")
     webhook_secret = _secret(where, "webhook_secret", transport, workspace, environ)
     return transport.model_copy(update={"password": password, "webhook_secret": webhook_secret})
 

@@ -29,6 +29,7 @@ from engine.pipeline import Mailer, Stop
 
 TICK_SECONDS = 5
 _NIGHT_SECONDS = 60  # between two looks whether the night's work is due
+_BOUNCES_SECONDS = 120  # between two looks into the bounce mailbox
 _STOP_SECONDS = 20  # a sender waits up to 10 s for the answer in flight
 _LAST_TICK_SECONDS = 3
 _LOOK_SECONDS = 0.2
@@ -43,10 +44,11 @@ def supervise(folder: Path) -> None:
     with pipeline.stop_on_signals() as stop:
         mailer = pipeline.open_mailer(folder)
         senders = max(one.connections for one in mailer.settings.transport.values())
-        night = Child(name="night", command="night", folder=folder, wanted=False)
-        children = [Child(name="web", command="serve", folder=folder), night]
+        night = Child(name="night", command="night", folder=folder, once=True, wanted=False)
+        bounces = Child(name="bounces", command="returns", folder=folder, once=True, wanted=False)
+        children = [Child(name="web", command="serve", folder=folder), night, bounces]
         children += [Child(name=f"sender-{n}", command="worker", folder=folder) for n in range(1, senders + 1)]
-        rounds = Rounds(mailer, night)
+        rounds = Rounds(mailer, night, bounces)
         clock = _started(rounds)
         log.info("run_started web=%s senders=%s", mailer.settings.web.listen, senders)
         try:
@@ -82,7 +84,7 @@ def end_with_parent() -> None:
 
 
 def _started(rounds: "Rounds") -> BackgroundScheduler:
-    """Three jobs, so that a long one keeps no other waiting; a missed round is simply the next round's work."""
+    """Several jobs, so that a long one keeps no other waiting; a missed round is simply the next round's work."""
     # It would tell of every round that one is still going on.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
@@ -91,6 +93,7 @@ def _started(rounds: "Rounds") -> BackgroundScheduler:
     clock.add_job(rounds.beat, "interval", seconds=TICK_SECONDS, next_run_time=at_once)
     clock.add_job(rounds.tick, "interval", seconds=TICK_SECONDS, next_run_time=at_once)
     clock.add_job(rounds.look_for_night, "interval", seconds=_NIGHT_SECONDS, next_run_time=at_once)
+    clock.add_job(rounds.look_for_bounces, "interval", seconds=_BOUNCES_SECONDS, next_run_time=at_once)
     clock.start()
     return clock
 
@@ -98,9 +101,10 @@ def _started(rounds: "Rounds") -> BackgroundScheduler:
 class Rounds:
     """What the clock calls. What goes wrong in a step is told; neither the next step nor the next round minds."""
 
-    def __init__(self, mailer: Mailer, night: "Child") -> None:
+    def __init__(self, mailer: Mailer, night: "Child", bounces: "Child") -> None:
         self._mailer = mailer
         self._night = night
+        self._bounces = bounces
         self._at_work = threading.Lock()
         self._faults: dict[str, str] = {}
 
@@ -121,6 +125,10 @@ class Rounds:
     def _look_for_night(self) -> None:
         if pipeline.night_is_due(self._mailer, self._mailer.clock()):
             self._night.wanted = True
+
+    def look_for_bounces(self) -> None:
+        """Reading the bounce mailbox, where there is one, has a process of its own: a mail server may take its time."""
+        self._bounces.wanted = self._bounces.wanted or self._mailer.settings.bounces.kind != "none"
 
     def end(self) -> None:
         """Say goodbye. A tick in the middle of a long release is cut off: the next start completes it."""
@@ -150,11 +158,12 @@ class Rounds:
 
 @dataclass(slots=True, kw_only=True)
 class Child:
-    """One process, started again whenever it ends; that of the night only when the clock wants it once more."""
+    """One process, started again whenever it ends; one of `once` only when the clock wants it once more."""
 
     name: str
     command: str
     folder: Path
+    once: bool = False
     wanted: bool = True
     process: "subprocess.Popen[bytes] | None" = None
     deaths: int = 0
@@ -187,9 +196,9 @@ class Child:
 
     def _bury(self, code: int) -> None:
         self.close()
-        if self.command == "night":
+        if self.once:
             self.wanted = False  # until the clock finds that it is still due
-        if self.command == "night" and code == 0:
+        if self.once and code == 0:
             self.deaths = 0
             log.info("child_ended name=%s", self.name)
         else:

@@ -22,6 +22,7 @@ import uvicorn
 
 from engine import pipeline, web
 from engine.clock import clock_set_to
+from engine.feedback.webhooks import Fetch, fetch
 from engine.pipeline import Mailer
 from engine.store.tables import hit
 
@@ -235,12 +236,12 @@ class Site:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Site]:
-    """The real app under the real uvicorn, as `mailer serve` runs it but for the thread."""
+def served(folder: Path, get: Fetch = fetch) -> Iterator[Site]:
+    """The real app under the real uvicorn, as `mailer serve` runs it but for the thread; `get` is its way out."""
     with opened(folder) as mailer:
         port = int(mailer.settings.web.listen.rpartition(":")[2])
         site = Site(mailer, port)
-        config = web.server_config(web.tracking_app(mailer, lambda: site.now[0]))
+        config = web.server_config(web.tracking_app(mailer, lambda: site.now[0], get))
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", port)) as listening:
             thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

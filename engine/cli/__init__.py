@@ -7,11 +7,23 @@ safety, 5 ended with messages deferred or uncertain.
 import sys
 from io import TextIOWrapper
 
-from engine.cli import campaigns, contacts, demo, importing, planning, reporting, running, segments, sending, setting_up
+from engine.cli import (
+    bounces,
+    campaigns,
+    contacts,
+    demo,
+    importing,
+    planning,
+    reporting,
+    running,
+    segments,
+    sending,
+    setting_up,
+)
 from engine.cli.app import run
 
 # Importing a file registers its commands.
-COMMANDS = (setting_up, demo, importing, segments, campaigns, planning, sending, reporting, contacts, running)
+COMMANDS = (setting_up, demo, importing, segments, campaigns, planning, sending, reporting, contacts, bounces, running)
 
 __all__ = ["COMMANDS", "main"]
 

@@ -114,8 +114,27 @@ def a_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
+class Bar:
+    """A progress bar that can also say what it waits for."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self._progress = progress
+        self._what = what
+        self._task = progress.add_task(what, total=None)
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """So much of it is done."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def tell(self, said: str) -> None:
+        """What keeps it from going on, beside the bar; a line of its own where stderr is no terminal."""
+        self._progress.update(self._task, description=f"{self._what}: {escape(said)}" if said else self._what)
+        if said and not stderr.is_terminal:
+            say(said)
+
+
 @contextmanager
-def progress_of(what: str) -> Iterator[Callable[[int, int | None], None]]:
+def progress_of(what: str) -> Iterator[Bar]:
     """A progress bar with time left on stderr; silent where stderr is no terminal."""
     columns = (
         SpinnerColumn(),
@@ -125,8 +144,7 @@ def progress_of(what: str) -> Iterator[Callable[[int, int | None], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield Bar(bar, what)
 
 
 def to_json(data: Any) -> str:

@@ -67,6 +67,14 @@ def night(context: typer.Context, supervised: SupervisedOption = False) -> None:
         pipeline.night(mailer, mailer.clock())
 
 
+@app.command(hidden=True)
+def returns(context: typer.Context, supervised: SupervisedOption = False) -> None:
+    """Read the bounce mailbox once: `mailer run` starts this again and again."""
+    _begin(supervised)
+    with workspace(context) as mailer:
+        pipeline.fetch_bounces(mailer, mailer.clock(), lambda _done, _total: None)
+
+
 @app.command()
 def status(context: typer.Context, at: AtOption = None, form: FormatOption = None) -> None:
     """What runs, what waits and why, what comes next. Exit 5 when something is late, paused by itself or stuck."""
@@ -81,6 +89,8 @@ def status(context: typer.Context, at: AtOption = None, form: FormatOption = Non
                 f"  {one['campaign']}: {one['state']}{why}; {one['sent']} sent, {one['waiting']} waiting", markup=False
             )
         stdout.print(f"next due: {found['next_due'] or 'nothing'}")
+        for line in found["held_up"]:
+            stdout.print(line, markup=False)
         for line in found["troubles"]:
             stdout.print(f"[yellow]trouble:[/yellow] {escape(line)}")
         for line in found["worries"]:

@@ -95,6 +95,7 @@ def send(
                 lambda made: agreed(_question(made), yes),
                 progress,
                 wait=wait,
+                tell=progress.tell,
             )
     _show_sent(result, form)
 
@@ -109,14 +110,21 @@ def resume(
         str | None,
         typer.Option(metavar="assume-sent|resend|ask", help="What to do with messages whose answer was lost."),
     ] = None,
+    because: Annotated[
+        str, typer.Option("--because", metavar="WORDS", help="After the brake: what you found and mended; kept.")
+    ] = "",
     at: AtOption = None,
     form: FormatOption = None,
 ) -> None:
-    """Go on after a stop, a crash or a pause; tries again what was deferred. Never sends anything twice."""
+    """Go on after a stop, a crash or a pause; tries again what was deferred. Never sends anything twice.
+
+    A campaign that paused itself because too much came back (its brake) goes on only by name and with `--because`:
+    look at what the servers say first. Its counts then start anew.
+    """
     if uncertain not in (None, "assume-sent", "resend", "ask"):
         raise Usage(f"--uncertain is assume-sent, resend or ask, not {uncertain!r}")
     with workspace(context, at) as mailer, progress_of("sending") as progress:
-        result = pipeline.resume(mailer, target, uncertain, progress)
+        result = pipeline.resume(mailer, target, uncertain, progress, because, progress.tell)
     _show_sent(result, form)
 
 

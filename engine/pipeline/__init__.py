@@ -10,6 +10,8 @@ dry_run          render -> compose -> look, for everybody; nothing is sent  dry_
 send, resume     check -> release -> senders -> what became of it           launching
 send_due         claim -> render -> compose -> look again -> dot -> record  sending
 drain_hits       spool -> ledger -> judge                                   receiving
+fetch_bounces    mailbox -> read -> apply_notice -> mark                    bouncing
+apply_notice     whose message? -> evidence -> address, consent, brake      noticing
 report           assignments + orders -> arms -> results                    reporting
 why              the chain for one person                                   explaining
 tick, night      what there is to do while nobody asks; status              ticking
@@ -18,6 +20,9 @@ tick, night      what there is to do while nobody asks; status              tick
 from engine.analysis import Results
 from engine.audience import ImportResult
 from engine.errors import MailerError
+from engine.pipeline.aftermath import Aftermath
+from engine.pipeline.bouncing import classify_files, fetch_bounces
+from engine.pipeline.braking import look_at_brake
 from engine.pipeline.checking import (
     campaign_names,
     campaign_rows,
@@ -29,6 +34,7 @@ from engine.pipeline.checking import (
 from engine.pipeline.dry_running import DryRun, dry_run, dry_run_of
 from engine.pipeline.explaining import plan_rows, why
 from engine.pipeline.launching import Sent, resume, send, work
+from engine.pipeline.noticing import Applied, Effect, address_consequence, apply_notice
 from engine.pipeline.people import (
     add_contact,
     backtest,
@@ -66,8 +72,11 @@ from engine.pipeline.workspace import Mailer, backup, init, open_mailer, upgrade
 
 __all__ = [
     "STEPS",
+    "Aftermath",
+    "Applied",
     "Choice",
     "DryRun",
+    "Effect",
     "ImportResult",
     "Mailer",
     "MailerError",
@@ -78,6 +87,8 @@ __all__ = [
     "Sent",
     "Stop",
     "add_contact",
+    "address_consequence",
+    "apply_notice",
     "backtest",
     "backup",
     "beat",
@@ -86,6 +97,7 @@ __all__ = [
     "campaign_rows",
     "check_campaigns",
     "choice_of",
+    "classify_files",
     "contact_card",
     "count",
     "count_clicks",
@@ -95,12 +107,14 @@ __all__ = [
     "dry_run_of",
     "erase_contact",
     "export_contact",
+    "fetch_bounces",
     "html_of",
     "import_file",
     "init",
     "language_of",
     "leave",
     "lint",
+    "look_at_brake",
     "make_plan",
     "mark_simulated",
     "members",

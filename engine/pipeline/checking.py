@@ -10,6 +10,7 @@ from typing import Any
 from engine import campaign, ledger, message
 from engine.errors import BadCampaign, BadConfig, BadFile, BadRule, Refused, UnknownTemplate, Usage, nearest
 from engine.model import CampaignState, Finding, Severity
+from engine.pipeline.braking import refuse_if_braked
 from engine.pipeline.composing import composer
 from engine.pipeline.planning import load_campaign
 from engine.pipeline.workspace import Mailer
@@ -87,6 +88,8 @@ def new_campaign(mailer: Mailer, recipe: str, name: str) -> list[Path]:
 def set_campaign_state(mailer: Mailer, name: str, state: str, reason: str, at: datetime) -> None:
     """What the operator wants of a campaign; UnknownCampaign when there is none."""
     mailer.campaign_file(name)
+    if state == CampaignState.RUNNING:
+        refuse_if_braked(mailer, name)
     if state == CampaignState.PAUSED and not reason.startswith(ledger.PAUSED_BY_HAND):
         reason = f"{ledger.PAUSED_BY_HAND}: {reason}"
     ledger.set_state(mailer.store, name, CampaignState(state), reason, at)

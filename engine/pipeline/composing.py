@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 
-from engine import ledger, message
+from engine import delivery, ledger, message
 from engine.config import Settings, TransportSettings
 from engine.errors import BadConfig
 from engine.links import Keys
@@ -17,6 +17,8 @@ from engine.store import Store
 
 # A context's own key beside the template's fields: the name shown in To, frozen like all the rest.
 TO_NAME = "_to_name"
+
+_NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +44,25 @@ class Composer:
     message_class: str
     transport_name: str
     transport: TransportSettings
-    sender: message.Mailbox
-    reply_to: message.Mailbox | None
-    signer: message.Signer | None
+    frame: message.MailFrame
 
-    def compose(self, letter: Letter, date: datetime) -> tuple[message.Rendered, Mail]:
+    def compose(self, letter: Letter, date: datetime) -> tuple[message.Encoded, Mail]:
         """Render and compose; RenderFailed when a value is missing or unsafe."""
-        rendered = message.render(letter.template, letter.context, self.addresses(letter))
-        return rendered, message.compose(rendered, self._headers(letter, date), self.signer)
+        addresses = self.addresses(letter)
+        said = message.render_mail(letter.template, letter.context, addresses)
+        mail = self.frame.mail(
+            said.subject,
+            message.body_of(said),
+            delivery_id=letter.delivery_id,
+            to=message.Mailbox(email=letter.email, name=str(letter.context.get(TO_NAME, ""))),
+            date=date,
+            unsubscribe_url=addresses.unsubscribe,
+        )
+        return said, mail
+
+    def mail(self, letter: Letter, date: datetime) -> Mail:
+        """The mail alone: what sending needs."""
+        return self.compose(letter, date)[1]
 
     def expected(self, letter: Letter, mail: Mail) -> message.Expected:
         """What the gate behind composing must find in the bytes."""
@@ -58,7 +71,7 @@ class Composer:
             unsubscribe_url=self.addresses(letter).unsubscribe,
             postal_address=self.settings.shop.postal_address,
             envelope_from=mail.envelope_from,
-            return_path=self._return_path(),
+            return_path=_return_path(self.transport),
         )
 
     def is_rehearsal(self) -> bool:
@@ -69,34 +82,10 @@ class Composer:
         """Where this letter's links lead."""
         return link_addresses(self.settings, self.keys, self.plan_id, letter)
 
-    def _return_path(self) -> Literal["verp", "fixed", "from"]:
-        """An outbox folder needs no bounce domain; a mail in it may then come from the sender's own address."""
-        return self.transport.return_path if self.transport.bounce_domain else "from"
-
-    def _headers(self, letter: Letter, date: datetime) -> message.MailHeaders:
-        feedback = self.settings.sender.feedback_id
-        return message.MailHeaders(
-            delivery_id=letter.delivery_id,
-            to=message.Mailbox(email=letter.email, name=str(letter.context.get(TO_NAME, ""))),
-            from_=self.sender,
-            date=date,
-            bounce_domain=self.transport.bounce_domain,
-            return_path=self._return_path(),
-            reply_to=self.reply_to,
-            unsubscribe_url=self.addresses(letter).unsubscribe,
-            list_id=f"{self.message_class}.{self.sender.domain}",
-            feedback_id=message.feedback_id(self.campaign, self.message_class, "", feedback) if feedback else "",
-            campaign=self.campaign,
-            message_class=self.message_class,
-        )
-
 
 def link_addresses(settings: Settings, keys: Keys, plan_id: int, letter: Letter) -> message.LinkAddresses:
     """Where a letter's links lead: personal tokens only for those who agreed to be followed."""
     base, tokens = settings.tracking.base_url, keys.tokens(letter.delivery_id)
-
-    def personal(site: int, occurrence: int, _destination: str) -> str:
-        return f"{base}/c/{tokens.click}/{site}-{occurrence}"
 
     def counted(site: int, _occurrence: int, destination: str) -> str:
         """Names no person; where it depends on the person it stays as it is."""
@@ -112,7 +101,8 @@ def link_addresses(settings: Settings, keys: Keys, plan_id: int, letter: Letter)
     anonymous = counted if settings.tracking.mode is TrackingMode.AGGREGATE else plain
     return message.LinkAddresses(
         pixel_url=f"{base}/o/{tokens.open}.gif" if letter.tracked else None,
-        click=personal if letter.tracked else anonymous,
+        click=anonymous,
+        counted=f"{base}/c/{tokens.click}/" if letter.tracked else "",
         unsubscribe=f"{base}/u/{tokens.unsubscribe}",
         preferences=f"{base}/p/{tokens.unsubscribe}",
         view=f"{base}/v/{tokens.view}",
@@ -122,7 +112,6 @@ def link_addresses(settings: Settings, keys: Keys, plan_id: int, letter: Letter)
 def composer(mailer: Mailer, *, campaign: str, plan_id: int, message_class: str, transport: str | None) -> Composer:
     """The composer of one plan; BadConfig when the sender, the transport or a key is wrong."""
     sender = message.mailbox(mailer.settings.sender.from_, "[sender] from")
-    reply_to = mailer.settings.sender.reply_to
     name, settings = transport_settings(mailer, transport)
     return Composer(
         keys=mailer.keys,
@@ -132,10 +121,41 @@ def composer(mailer: Mailer, *, campaign: str, plan_id: int, message_class: str,
         message_class=message_class,
         transport_name=name,
         transport=settings,
-        sender=sender,
-        reply_to=message.mailbox(reply_to, "[sender] reply_to") if reply_to else None,
-        signer=_signer(mailer, sender.domain),
+        frame=message.mail_frame(
+            _headers(mailer, sender, campaign, message_class, settings), _signers(mailer, sender, settings)
+        ),
     )
+
+
+def _headers(
+    mailer: Mailer, sender: message.Mailbox, campaign: str, message_class: str, transport: TransportSettings
+) -> message.MailHeaders:
+    """The headers that are the same for every mail of a plan; those of each mail stand empty."""
+    reply_to, feedback = mailer.settings.sender.reply_to, mailer.settings.sender.feedback_id
+    return message.MailHeaders(
+        delivery_id="",
+        to=sender,
+        date=_NO_DATE,
+        from_=sender,
+        reply_to=message.mailbox(reply_to, "[sender] reply_to") if reply_to else None,
+        bounce_domain=transport.bounce_domain,
+        return_path=_return_path(transport),
+        list_id=f"{message_class}.{sender.domain}",
+        feedback_id=message.feedback_id(campaign, message_class, "", feedback) if feedback else "",
+        campaign=campaign,
+        message_class=message_class,
+    )
+
+
+def _return_path(transport: TransportSettings) -> Literal["verp", "fixed", "from"]:
+    """An outbox folder needs no bounce domain; a mail in it may then come from the sender's own address."""
+    return transport.return_path if transport.bounce_domain else "from"
+
+
+def _signers(mailer: Mailer, sender: message.Mailbox, transport: TransportSettings) -> tuple[message.Signer, ...]:
+    """Where the provider signs, ours would break: it replaces headers that we would have signed."""
+    is_ours = delivery.capabilities(transport.kind).dkim == "us"
+    return message.signers_for(mailer.settings, sender.domain) if is_ours else ()
 
 
 def plan_composer(mailer: Mailer, plan: ledger.Plan, transport: str | None = None) -> Composer:
@@ -173,9 +193,15 @@ def stored_template(store: Store, template_hash: str) -> message.CompiledTemplat
     return message.CompiledTemplate.from_bytes(data) if data else None
 
 
-def _signer(mailer: Mailer, domain: str) -> message.Signer | None:
-    """The key of the sender's domain, or of a domain above it (relaxed alignment, RFC 7489 3.1)."""
-    for name, one in mailer.settings.dkim.items():
-        if domain == name.lower() or domain.endswith(f".{name.lower()}"):
-            return message.load_signer(name, one.selector, mailer.settings.path(one.key_file), one.algorithm)
-    return None
+def letter_of(store: Store, item: ledger.Item) -> Letter:
+    """What the mail of a claimed message is made from."""
+    template = stored_template(store, item.template_hash)
+    assert template is not None, "freeze keeps every template it names"
+    return Letter(
+        delivery_id=item.delivery_id,
+        email=item.email,
+        variant=item.variant,
+        template=template,
+        context=item.context,
+        tracked=item.tracked,
+    )

@@ -56,8 +56,11 @@ def why(mailer: Mailer, email: str, name: str | None, at: datetime) -> dict[str,
             if not chapters:
                 raise
             steps.append({"what": "rule", "value": f"not known any more: {name} has no file in {mailer.campaigns_dir}"})
-    for chapter in _told(chapters) if name is None else [current] if current else []:
+    told = _told(chapters) if name is None else [current] if current else []
+    for chapter in told:
         steps += _chapter_steps(chapter)
+    for campaign in dict.fromkeys(one.campaign for one in told if _counts(one)):
+        steps += _campaign_steps(mailer, campaign)
     state, reason = _state(current)
     return {"answer": _answer(current, name), "state": state, "reason": reason, "steps": steps}
 
@@ -104,6 +107,15 @@ def _segment_steps(mailer: Mailer, name: str, contact_id: int, at: datetime) -> 
                 {"what": what, "value": f"{step.text}: {held}{value}", "depth": step.depth, "holds": step.holds}
             )
     return found
+
+
+def _campaign_steps(mailer: Mailer, name: str) -> list[dict[str, Any]]:
+    """What stopped the campaign, and who let it go on in which words; not its ordinary way."""
+    return [
+        {"what": f"{name} {one.state.value}", "value": f"{one.at:%Y-%m-%d %H:%M} UTC: {one.reason}"}
+        for one in ledger.story_of(mailer.store, name)
+        if one.reason
+    ]
 
 
 def _chapter_steps(chapter: Chapter) -> list[dict[str, Any]]:

@@ -5,23 +5,50 @@ window is asked of the ledger when its first mail is taken, and the last answers
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from engine import audience, delivery, ledger
+from engine import audience, delivery, ledger, replies
 from engine.errors import RenderFailed, StoreUnavailable
-from engine.ledger import Claim, Item, Plan
+from engine.ledger import Claim, Ended, Item, Plan
 from engine.model import MessageState, Outcome, SkipReason
-from engine.pipeline.composing import Composer, Letter, stored_template
+from engine.pipeline.aftermath import Aftermath
+from engine.pipeline.composing import Composer, letter_of
 from engine.pipeline.holding import Hold
+from engine.pipeline.pacing import Pace, Wait
 from engine.pipeline.stopping import Stop
 from engine.pipeline.workspace import Mailer
 
+PACED = "paced"  # why a batch ended when it is not its turn just now
+
 _STOPPED = Outcome(state=MessageState.DEFERRED, reason="stopped")
 _TAKEN_OVER = Outcome(state=MessageState.DEFERRED, reason="taken_over", reply="it slept past its lease")
+_FIRST_WINDOW = 20  # messages, until it is known how fast they go
+_SHORT_WAIT_SECONDS = 2.0  # waited for on the spot, with the batch in hand
 
 log = logging.getLogger("mailer.send")
+
+
+class Tempo:
+    """How many messages a commit covers, by how fast they went lately."""
+
+    def __init__(self) -> None:
+        self._size = _FIRST_WINDOW
+        self._since = 0.0
+
+    def size(self) -> int:
+        """For the window that begins now."""
+        now = time.monotonic()
+        if self._since:
+            self._size = ledger.window_size(self._size / max(now - self._since, 1e-6))
+        self._since = now
+        return self._size
+
+    def pause(self) -> None:
+        """What comes now is no work: waiting, or another batch."""
+        self._since = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,12 +64,22 @@ class Handover:
     gate: audience.Gate
     journal: delivery.Journal
     hold: Hold
+    pace: Pace
+    tempo: Tempo
+    aftermath: Aftermath
     reached: set[int]  # contacts who did what the campaign asks for
     noticed: Callable[[], None]  # called after each window
     ended: Outcome | None = None
+    wait: Wait | None = None  # with `ended` for its pace: how long
+    sent: int = 0
     _taken: dict[int, Item] = field(default_factory=dict)  # offered, not answered yet
-    _done: list[tuple[Item, Outcome]] = field(default_factory=list)  # answered, not recorded yet
+    _digests: dict[int, str] = field(default_factory=dict)  # of the mails offered
+    _done: list[Ended] = field(default_factory=list)  # answered, not recorded yet
     _left: list[int] = field(default_factory=list)  # taken and certainly not handed over
+    _later: dict[str, tuple[datetime, list[Item]]] = field(
+        default_factory=dict
+    )  # by destination: not now, though others may
+    _postponed: set[int] = field(default_factory=set)
     _next: int = 0  # the first item that was never taken
     _granted_to: int = 0  # every item before this one may have been handed over, as far as the ledger knows
     _is_ours: bool = True
@@ -50,18 +87,25 @@ class Handover:
 
     def run(self) -> None:
         """Hand everybody over, or hand back who was not; `ended` tells what stopped it."""
+        self.pace.begin(self.claim)
         for ord_, outcome in self.transport.deliver(self._offers()):
             self._answered(ord_, outcome)
+        self.tempo.pause()
         if self._fault:
             raise self._fault
-        if self._is_ours and not self._close():
-            self._is_ours = False
+        if self._is_ours:
+            done = self._done
+            self._is_ours = self._close()
+            if self._is_ours:
+                self._follow_up(done)
         if not self._is_ours:
             self._settle()
         self.journal.finish()
 
     def _close(self) -> bool:
         """Record the last answers; False when somebody took the batch over meanwhile."""
+        if not self._move_the_later_ones():
+            return False
         store, at, name = self.mailer.store, self.mailer.clock(), self.transport.name
         if self.ended is None:
             return ledger.finish(store, self.claim, self._done, at, name)
@@ -72,23 +116,26 @@ class Handover:
         kept = [
             item for item in self.claim.items if item.ord in self._left or self._next <= item.ord < self._granted_to
         ]
-        for item, outcome in (*self._done, *((item, _TAKEN_OVER) for item in kept)):
+        known = [(one.item, one.outcome) for one in self._done]
+        for item, outcome in (*known, *((item, _TAKEN_OVER) for item in kept)):
             ledger.settle(self.mailer.store, item, outcome, self.mailer.clock())
 
     # ------------------------------------------------------------ what the transport takes
 
     def _offers(self) -> Iterator[delivery.Offer]:
         """The mails of the batch, each made when it is asked for; never raises."""
-        for window in ledger.windows(self.claim):
+        for window in ledger.windows(self.claim, self.tempo.size):
             self._next = window[0].ord
             if not self._granted(window):
                 return
             for item in window:
                 self._next = item.ord
-                if self.ended is None and self.stop.asked:
-                    self.ended = _STOPPED
-                if self.ended is not None:
+                if item.ord in self._postponed:
+                    continue
+                if not self._may_go_on(item):
                     return
+                if item.ord in self._postponed:
+                    continue
                 offer = self._offer(item)
                 self._next = item.ord + 1
                 if offer is not None:
@@ -99,7 +146,9 @@ class Handover:
         done, self._done = self._done, []
         up_to, at = window[-1].ord + 1, self.mailer.clock()
         try:
-            self._is_ours = ledger.advance(self.mailer.store, self.claim, up_to, done, at, self.transport.name)
+            self._is_ours = self._move_the_later_ones() and ledger.advance(
+                self.mailer.store, self.claim, up_to, done, at, self.transport.name
+            )
         except StoreUnavailable as fault:
             self._fault = fault
         if self._fault or not self._is_ours:
@@ -107,7 +156,47 @@ class Handover:
             return False
         self._granted_to = up_to
         self.hold.renewed()
+        self._follow_up(done)
         self.noticed()
+        return True
+
+    def _may_go_on(self, item: Item) -> bool:
+        """Whether the batch goes on with this item, once its turn has come; a short wait is waited here."""
+        while self.ended is None:
+            if self.stop.asked:
+                self.ended = _STOPPED
+                break
+            try:
+                wait = self.pace.leave_for(item)
+            except StoreUnavailable as fault:
+                self._fault = fault
+                return False
+            if wait is None:
+                return True
+            if wait.seconds <= _SHORT_WAIT_SECONDS:
+                self.tempo.pause()
+                self.stop.rest(wait.seconds)
+            elif wait.is_for_all:
+                self.ended, self.wait = Outcome(state=MessageState.DEFERRED, reason=PACED, reply=wait.why), wait
+            else:
+                self._postpone_all_like(item, wait)
+                return True
+        return False
+
+    def _postpone_all_like(self, item: Item, wait: Wait) -> None:
+        """This destination must wait; the rest of the mixed batch need not."""
+        where = self.pace.destination_of
+        same = [one for one in self.claim.items if one.ord >= item.ord and where(one) == where(item)]
+        self._later[where(item)] = (self.mailer.clock() + timedelta(seconds=wait.seconds), same)
+        self._postponed.update(one.ord for one in same)
+
+    def _move_the_later_ones(self) -> bool:
+        while self._later:
+            destination, (when, items) = self._later.popitem()
+            rest = ledger.postpone(self.mailer.store, self.claim, items, when, destination)
+            if rest is None:
+                return False
+            self.claim = rest
         return True
 
     def _offer(self, item: Item) -> delivery.Offer | None:
@@ -115,13 +204,13 @@ class Handover:
         ended = self._no_longer(item, now)
         if ended is None:
             try:
-                _, mail = self.compose.compose(_letter(self.mailer, item), now)
-                self._taken[item.ord] = replace(item, digest=mail.digest)
+                mail = self.compose.mail(letter_of(self.mailer.store, item), now)
+                self._taken[item.ord], self._digests[item.ord] = item, mail.digest
                 return delivery.Offer(item.ord, mail, lambda: self._before_dot(item))
             except RenderFailed as fault:
                 reason, said = SkipReason.MISSING_DATA, str(fault)[:200]
                 ended = Outcome(state=MessageState.SKIPPED, reason=reason, reply=said)
-        self._keep(item, ended)
+        self._keep(Ended(item, ended, "", now))
         return None
 
     def _no_longer(self, item: Item, now: datetime) -> Outcome | None:
@@ -137,7 +226,8 @@ class Handover:
             reason = self.gate.may_receive(item.contact_id, self.compose.message_class)
             if reason:
                 return ledger.skip(reason)
-            self.journal.handing_over(item.ord)
+            key = delivery.handover_key(self.transport)
+            self.journal.handing_over(item.ord, delivery.journalled(self.transport.name, key))
         except StoreUnavailable as fault:  # the journal or the database: nothing is handed over
             return Outcome(state=MessageState.DEFERRED, reason="unavailable", reply=str(fault))
         return None
@@ -145,43 +235,53 @@ class Handover:
     # ------------------------------------------------------------ what comes back
 
     def _answered(self, ord_: int, outcome: Outcome) -> None:
-        item = self._taken.pop(ord_)
-        if outcome.reason in delivery.ENDING and outcome.state is MessageState.DEFERRED:
-            self._left.append(ord_)
-            self.ended = self.ended or outcome
-            return
+        item, digest = self._taken.pop(ord_), self._digests.pop(ord_)
+        if outcome.state is MessageState.DEFERRED:
+            if outcome.reason in delivery.ENDING:
+                self._left.append(ord_)
+                self.ended = self.ended or outcome
+                return
+            outcome = _put_off(item, outcome, self.mailer.clock())
+        elif outcome.state is MessageState.SENT:
+            self.sent += 1
         self.journal.answered(ord_, outcome)
         # A window is recorded together, later: but a reader who opens at once must not look faster than the mail.
-        self._keep(item, replace(outcome, at=self.mailer.clock()))
+        self._keep(Ended(item, outcome, digest, self.mailer.clock()))
 
-    def _keep(self, item: Item, outcome: Outcome) -> None:
-        self._done.append((item, outcome))
+    def _keep(self, ended: Ended) -> None:
+        self._done.append(ended)
         # What went well is counted by its batch; everything else is told. Never an address: the id leads to it.
-        if outcome.state is not MessageState.SENT:
-            told = (self.claim.campaign, item.delivery_id, outcome.state.value, outcome.reason)
+        if ended.outcome.state is not MessageState.SENT:
+            told = (self.claim.campaign, ended.item.delivery_id, ended.outcome.state.value, ended.outcome.reason)
             log.info("message_not_sent campaign=%s message=%s state=%s reason=%s", *told)
+            try:
+                self.pace.answered(ended.item, ended.outcome)
+            except StoreUnavailable as fault:
+                self._fault = fault
+
+    def _follow_up(self, done: list[Ended]) -> None:
+        """What the recorded answers mean for addresses and for the campaign."""
+        troubles = [(one.item, one.outcome) for one in done if one.outcome.state is not MessageState.SENT]
+        if troubles:
+            self.aftermath.recorded(self.claim.campaign, troubles, self.mailer.clock())
 
 
 def is_over(plan: Plan, item: Item, now: datetime) -> bool:
     """Whether it is too late for this message: the campaign has expired, or its hour passed longer ago than it allows.
 
-    Who released a plan after its hour wanted it to go out then: lateness counts from the later of the two.
+    Who released a plan after its hour wanted it to go out then: lateness counts from the later of the two. What was
+    tried in time may be tried again later.
     """
     expires, patience = plan.definition["expires"], plan.definition["max_lateness"]
     if expires is not None and now >= datetime.fromisoformat(expires):
         return True
     since = max(item.send_at, plan.released_at or item.send_at)
-    return patience is not None and now - since > timedelta(seconds=patience)
+    return patience is not None and item.first_at is None and now - since > timedelta(seconds=patience)
 
 
-def _letter(mailer: Mailer, item: Item) -> Letter:
-    template = stored_template(mailer.store, item.template_hash)
-    assert template is not None, "freeze keeps every template it names"
-    return Letter(
-        delivery_id=item.delivery_id,
-        email=item.email,
-        variant=item.variant,
-        template=template,
-        context=item.context,
-        tracked=item.tracked,
-    )
+def _put_off(item: Item, outcome: Outcome, now: datetime) -> Outcome:
+    """When to try again, by the schedule of the reason; used up, it ends as refused."""
+    again = replies.retry_at(outcome.reason, item.first_at or now, item.attempt, now)
+    if again is None:
+        return replace(outcome, state=MessageState.REFUSED, reason=SkipReason.EXPIRED.value)
+    return replace(outcome, retry_at=again)

@@ -12,12 +12,14 @@ from engine.config import load_settings
 from engine.errors import BadConfig, Refused, StoreUnavailable, TransportUnavailable, UnknownCampaign
 from engine.ledger import Plan
 from engine.model import CampaignState, PlanState
-from engine.pipeline.composing import transport_settings
+from engine.pipeline.braking import refuse_if_braked, take_brake_off
+from engine.pipeline.composing import routes
+from engine.pipeline.pacing import destination_of, held_up
 from engine.pipeline.planning import Planned, Progress, load_campaign, make_plan, planned, refuse_drift
 from engine.pipeline.senders import run_senders
 from engine.pipeline.sending import send_due
 from engine.pipeline.stopping import Stop, stop_on_signals
-from engine.pipeline.ticking import alive, living
+from engine.pipeline.ticking import alive, living, questions
 from engine.pipeline.workspace import Mailer
 
 _POLL_SECONDS = 0.5
@@ -25,6 +27,12 @@ _IDLE_SECONDS = 1.0  # between two looks at what is due
 _PATIENCE_SECONDS = 60.0  # at most, between two tries to reach a server
 
 log = logging.getLogger("mailer.send")
+
+Tell = Callable[[str], None]
+
+
+def untold(_said: str) -> None:
+    """Nobody listens to what holds a send back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +55,17 @@ def send(
     progress: Progress,
     *,
     wait: bool = False,
+    tell: Tell = untold,
 ) -> Sent:
     """Release the plan, or a fresh one, and send what is due; `agree` raises unless the operator wants it.
+
+    `tell` hears what holds it back while it goes on, and the empty text when that is over.
 
     Refused when the occurrence is out already, or the plan no longer fits. An unreachable server is found before
     anything is released.
     """
     wanted = load_campaign(mailer, name)
+    refuse_if_braked(mailer, name)
     _refuse_a_second_time(mailer, name, occurrence if plan_id is None else planned(mailer, plan_id).occurrence)
     _check_transport(mailer, wanted.transport)
     made = (
@@ -63,31 +75,60 @@ def send(
         refuse_drift(mailer, plan_id, at)
     _refuse_nobody(made)
     agree(made)
-    ledger.release(mailer.store, made.plan_id, at, mailer.keys)
+    ledger.release(mailer.store, made.plan_id, at, mailer.keys, destination_of=destination_of(mailer))
     ledger.set_state(mailer.store, name, CampaignState.RUNNING, "", at)
-    return _send_plans(mailer, [made.plan_id], progress, wait=wait)[0]
+    return _send_plans(mailer, [made.plan_id], progress, tell, wait=wait)[0]
 
 
-def resume(mailer: Mailer, target: str | None, uncertain: str | None, progress: Progress) -> Sent:
-    """Go on with a campaign, a plan or all that is under way; deferred messages are tried again."""
+def resume(
+    mailer: Mailer,
+    target: str | None,
+    uncertain: str | None,
+    progress: Progress,
+    because: str = "",
+    tell: Tell = untold,
+) -> Sent:
+    """Go on with a campaign, a plan or all that is under way; deferred messages are tried again.
+
+    A campaign held by its brake goes on only when it is named, with a word why; without a name it is left alone.
+    """
     at = mailer.clock()
-    ledger.finish_releases(mailer.store, mailer.keys)
-    plans = _under_way(mailer, target)
+    ledger.finish_releases(mailer.store, mailer.keys, destination_of=destination_of(mailer))
+    ledger.settle_proven(mailer.store, at)
+    plans, left_alone = _let_go_on(mailer, _under_way(mailer, target), target, because, at)
     for one in plans:
-        ledger.set_state(mailer.store, one.campaign, CampaignState.RUNNING, "", at)
         ledger.retry_deferred(mailer.store, one.id, at)
         if uncertain is not None:
             ledger.resolve_uncertain(mailer.store, one.id, ledger.UncertainPolicy(uncertain), at, timedelta())
     if not plans:
-        return Sent(plan_id=0, counts=_counted({}), notes=("nothing is under way",))
-    results = _send_plans(mailer, [one.id for one in plans], progress)
+        return Sent(plan_id=0, counts=_counted({}), notes=tuple(left_alone or ["nothing is under way"]))
+    results = _send_plans(mailer, [one.id for one in plans], progress, tell)
     total = {key: sum(one.counts[key] for one in results) for key in results[0].counts}
     return Sent(
         plan_id=results[-1].plan_id,
         counts=total,
-        notes=tuple(note for one in results for note in one.notes),
+        notes=(*left_alone, *(note for one in results for note in one.notes)),
         cut_off=any(one.cut_off for one in results),
     )
+
+
+def _let_go_on(
+    mailer: Mailer, plans: list[Plan], target: str | None, because: str, at: datetime
+) -> tuple[list[Plan], list[str]]:
+    """Set the campaigns running; gives the plans that go on, and what there is to say of those left alone."""
+    left_alone: dict[str, str] = {}
+    for name in dict.fromkeys(one.campaign for one in plans):
+        standing = ledger.state_of(mailer.store, name)
+        if standing is None or not standing.is_braked:
+            ledger.set_state(mailer.store, name, CampaignState.RUNNING, "", at)
+        elif target is None:
+            how = f'`mailer resume {name} --because "WHAT YOU FOUND"` goes on'
+            left_alone[name] = f"{name} is left alone. {standing.reason}; {how}"
+        elif because.strip():
+            take_brake_off(mailer, name, because.strip(), at)
+        else:
+            refuse_if_braked(mailer, name)
+    return [one for one in plans if one.campaign not in left_alone], list(left_alone.values())
 
 
 def work(mailer: Mailer, stop: Stop) -> None:
@@ -160,13 +201,20 @@ def _same_campaign(mailer: Mailer, plan_id: int, name: str) -> Planned:
 
 
 def _check_transport(mailer: Mailer, name: str | None) -> None:
-    """Find a wrong password or a dead server before anything is released."""
-    chosen, settings = transport_settings(mailer, name)
-    transport = delivery.open_transport(chosen, settings, mailer.folder)
-    try:
-        transport.check()
-    finally:
-        transport.close()
+    """Find a wrong password or a dead server before anything is released; a backup that works will do."""
+    first: TransportUnavailable | None = None
+    for way in routes(mailer, name):
+        transport = delivery.open_transport(way, mailer.settings.transport[way], mailer.folder)
+        try:
+            transport.check()
+            return
+        except TransportUnavailable as fault:
+            log.warning("transport_failed transport=%s reason=%r", way, str(fault))
+            first = first or fault
+        finally:
+            transport.close()
+    assert first is not None, "there is at least one way"
+    raise first
 
 
 def _under_way(mailer: Mailer, target: str | None) -> list[Plan]:
@@ -184,18 +232,21 @@ def _open_messages(mailer: Mailer, plan_id: int) -> int:
     return counts["waiting"] + counts["claimed"] + counts["deferred"] + counts["uncertain"]
 
 
-def _send_plans(mailer: Mailer, plan_ids: list[int], progress: Progress, *, wait: bool = False) -> list[Sent]:
+def _send_plans(
+    mailer: Mailer, plan_ids: list[int], progress: Progress, tell: Tell, *, wait: bool = False
+) -> list[Sent]:
     """One sender in this process, or as many processes as the transport has connections."""
     faults: list[str] = []
     with stop_on_signals() as stop:
         for plan_id in plan_ids:
             if stop.asked:
                 break
-            noticed = _watcher(mailer, plan_id, progress)
+            noticed = _watcher(mailer, plan_id, progress, tell)
             try:
                 run_senders(mailer, plan_id, stop, noticed)
-                while wait and not stop.asked and ledger.counts(mailer.store, plan_id)["waiting"]:
+                while wait and not stop.asked and _is_under_way(mailer, plan_id):
                     stop.rest(_POLL_SECONDS)
+                    ledger.offer_retries(mailer.store, mailer.clock())
                     if _is_due(mailer, plan_id):
                         run_senders(mailer, plan_id, stop, noticed)
             except (TransportUnavailable, StoreUnavailable) as fault:
@@ -206,20 +257,32 @@ def _send_plans(mailer: Mailer, plan_ids: list[int], progress: Progress, *, wait
     return [_result(mailer, plan_id, faults, stopped=stop.asked) for plan_id in plan_ids]
 
 
+def _is_under_way(mailer: Mailer, plan_id: int) -> bool:
+    """Whether messages wait for their hour, or for another try, and nobody holds them back."""
+    plan, counts = ledger.plan_of(mailer.store, plan_id), ledger.counts(mailer.store, plan_id)
+    standing = ledger.state_of(mailer.store, plan.campaign)
+    is_paused = standing is not None and standing.state is CampaignState.PAUSED
+    return bool(counts["waiting"] + counts["deferred"]) and not is_paused
+
+
 def _is_due(mailer: Mailer, plan_id: int) -> bool:
     return any(one.plan_id == plan_id for one in ledger.due(mailer.store, mailer.clock()))
 
 
-def _watcher(mailer: Mailer, plan_id: int, progress: Progress) -> Callable[[], None]:
+def _watcher(mailer: Mailer, plan_id: int, progress: Progress, tell: Tell) -> Callable[[], None]:
     """Counting a million messages takes a while: never more than a twentieth of the time goes into progress."""
-    next_look = 0.0
+    next_look, told = 0.0, ""
 
     def noticed() -> None:
-        nonlocal next_look
+        nonlocal next_look, told
         began = time.monotonic()
         if began < next_look:
             return
         _tell(mailer, plan_id, progress)
+        held = held_up(mailer, plan_id)
+        if (said := held[0] if held else "") != told:
+            told = said
+            tell(said)
         now = time.monotonic()
         next_look = now + max(_POLL_SECONDS, 20 * (now - began))
 
@@ -239,21 +302,30 @@ def _result(mailer: Mailer, plan_id: int, faults: list[str], *, stopped: bool) -
         notes.append(f"refused: {_reasons(counts['refused_by'])}")
     if counts["skipped"]:
         notes.append(f"skipped: {_reasons(counts['skipped_by'])}")
+    notes += questions(mailer, plan.campaign)
     left = counts["waiting"] + counts["claimed"]
     cut_off = bool(left and (stopped or faults))
     if cut_off:
         notes.append(f"{left} messages have not gone out; `mailer resume {plan.campaign}` goes on, nobody gets two")
     elif left:
         notes.append(f"{left} messages {_waiting_for(mailer, plan)}")
-    elif not counts["deferred"] and not counts["uncertain"]:
+        notes += held_up(mailer, plan_id)
+    elif not counts["deferred"] and not counts["uncertain"] and not _has_more(mailer, plan.campaign):
         ledger.set_state(mailer.store, plan.campaign, CampaignState.ENDED, "", mailer.clock())
     return Sent(plan_id=plan_id, counts=_counted(counts), notes=tuple(notes), cut_off=cut_off)
+
+
+def _has_more(mailer: Mailer, campaign: str) -> bool:
+    """Whether another occurrence of the campaign has somebody still to be mailed."""
+    return any(ledger.plan_of(mailer.store, one).campaign == campaign for one in ledger.unsettled(mailer.store))
 
 
 def _waiting_for(mailer: Mailer, plan: Plan) -> str:
     standing = ledger.state_of(mailer.store, plan.campaign)
     if standing is not None and standing.state is CampaignState.PAUSED:
-        return f"wait: {plan.campaign} is paused ({standing.reason}); `mailer resume {plan.campaign}` goes on"
+        words = ' --because "WHAT YOU FOUND"' if standing.is_braked else ""
+        how = f"`mailer resume {plan.campaign}{words}` goes on"
+        return f"wait: {plan.campaign} is paused ({standing.reason}); {how}"
     when = ledger.next_due(mailer.store, mailer.clock())
     if when is None:
         return "are with another sender"

@@ -35,7 +35,8 @@ def preview(mailer: Mailer, name: str, email: str, variant: str | None, out: Pat
     """Exactly the mail that this person would get of this campaign: same bytes but for Date and signature."""
     wanted, person = load_campaign(mailer, name), _person(mailer, email, at)
     letter = _letter_for(mailer, wanted, person, variant, at, "once")
-    rendered, mail = _composer_of(mailer, wanted).compose(letter, at)
+    said, mail = _composer_of(mailer, wanted).compose(letter, at)
+    rendered = said.plainly()
     folder = out or mailer.folder / "dry-run" / f"{name}-preview"
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{letter.variant}-{letter.template.language}"

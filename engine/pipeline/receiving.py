@@ -88,6 +88,7 @@ def opt_out(mailer: Mailer, delivery_id: str, at: datetime, source: str) -> bool
     if sent is None:
         return False
     audience.opt_out(mailer.store, mailer.keys, sent.contact_id, at, source, mailer.settings.state_dir)
+    ledger.prove(mailer.store, [delivery_id], "an opt-out", at)
     return True
 
 
@@ -118,6 +119,7 @@ def set_choice(
     if choice.tracking != before.tracking:
         words = tracking_words if choice.tracking else ""
         audience.set_consent(mailer.store, contact_id, "tracking", choice.tracking, at, where, words)
+    ledger.prove(mailer.store, [delivery_id], "a choice on the preference page", at)
     return choice_of(mailer, delivery_id)
 
 
@@ -130,9 +132,13 @@ def spool_of(mailer: Mailer) -> Spool:
 
 
 def drain_hits(mailer: Mailer, spool: Spool) -> int:
-    """Bring spooled hits into the database, of those who still agree to be followed, and judge their messages again."""
+    """Bring spooled hits into the database, of those who still agree to be followed, and judge their messages again.
+
+    Whoever agrees or not: a hit proves that the message was delivered, and that is all that is kept of it.
+    """
     stored = 0
     for drained in spool.drain():
+        ledger.prove(mailer.store, {hit.delivery_id for _, hit in drained.hits}, "a hit", mailer.clock())
         known = ledger.hit_messages(mailer.store, {hit.delivery_id for _, hit in drained.hits})
         followed = _followed(mailer, {one.contact_id for one in known.values()})
         kept = {id_: one for id_, one in known.items() if one.contact_id in followed}

@@ -6,6 +6,7 @@ next window. Suppression and consent are read just before each dot.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
@@ -14,14 +15,18 @@ from typing import NoReturn
 from engine import audience, delivery, ledger
 from engine.errors import BadConfig, TransportUnavailable
 from engine.ledger import Claim, Plan
-from engine.model import CampaignState
-from engine.pipeline.composing import Composer, plan_composer, routes
-from engine.pipeline.handing_over import Handover
+from engine.model import CampaignState, Outcome
+from engine.pipeline.aftermath import Aftermath
+from engine.pipeline.composing import Composer, plan_composer
+from engine.pipeline.handing_over import Handover, Tempo
 from engine.pipeline.holding import Hold
+from engine.pipeline.pacing import Pace
+from engine.pipeline.routing import Routing
 from engine.pipeline.stopping import Stop
 from engine.pipeline.workspace import Mailer
 
 _CLICK = "click"
+_PATIENCE_SECONDS = 30.0  # so long a sender waits for its turn; longer, it goes and comes back
 
 log = logging.getLogger("mailer.send")
 
@@ -38,11 +43,13 @@ def send_due(
     with ExitStack() as opened:
         sender = _Sender(mailer, stop, opened, noticed)
         proof = partial(delivery.trusted_journal, sender.journals)
+        claim_next = partial(ledger.claim, mailer.store, owner, proof=proof, is_dead=delivery.is_dead)
         while not stop.asked:
-            claim = ledger.claim(mailer.store, owner, mailer.clock(), plan_id, proof=proof, is_dead=delivery.is_dead)
-            if claim is None:
+            claim = claim_next(at=mailer.clock(), plan_id=plan_id, via=sender.routing.via(), shut=sender.shut())
+            if claim is not None:
+                sender.send_batch(claim)
+            elif not sender.rest():
                 return
-            sender.send_batch(claim)
 
 
 class _Sender:
@@ -50,19 +57,38 @@ class _Sender:
 
     def __init__(self, mailer: Mailer, stop: Stop, opened: ExitStack, noticed: Callable[[], None]) -> None:
         self.journals = mailer.settings.state_dir / "journal"
+        self.routing = Routing(mailer)
         self._mailer = mailer
         self._stop = stop
         self._opened = opened
         self._noticed = noticed
         self._gate = opened.enter_context(closing(audience.gate(mailer.store, mailer.keys)))
+        self._aftermath = Aftermath(mailer)
         self._transports: dict[str, delivery.Transport] = {}
+        self._paces: dict[str, Pace] = {}
+        self._tempi: dict[str, Tempo] = {}
         self._composers: dict[tuple[int, str], Composer] = {}
-        self._broken: dict[str, str] = {}  # transports that failed meanwhile, and how
+        self._shut_until: dict[str, float] = {}  # scopes whose turn comes later, as far as this sender knows
+
+    def shut(self) -> list[str]:
+        """The scopes of which nothing should be claimed now."""
+        now = time.monotonic()
+        self._shut_until = {scope: until for scope, until in self._shut_until.items() if until > now}
+        return sorted(self._shut_until)
+
+    def rest(self) -> bool:
+        """Wait for the next scope's turn where that is soon; False when there is nothing to wait for."""
+        soonest = min(self._shut_until.values(), default=float("inf")) - time.monotonic()
+        if soonest > _PATIENCE_SECONDS:
+            return False
+        self._stop.rest(soonest)
+        return True
 
     def send_batch(self, claim: Claim) -> None:
         """Drive one claimed batch to its end, or hand back what was not handed over."""
         plan = ledger.plan_of(self._mailer.store, claim.plan_id)
-        compose = self._way(claim, plan)
+        compose = self._composer(claim, plan)
+        name = compose.transport_name
         log.info("batch_taken campaign=%s plan=%s batch=%s messages=%s", *_named(claim), len(claim.items))
         hold = Hold(self._mailer.store, claim)
         # The journal must exist before the first hand-over is allowed: a missing one proves nothing.
@@ -78,52 +104,63 @@ class _Sender:
                 gate=self._gate,
                 journal=journal,
                 hold=hold,
+                pace=self._paces[name],
+                tempo=self._tempi[name],
+                aftermath=self._aftermath,
                 reached=_goals_reached(self._mailer, plan, claim),
                 noticed=self._noticed,
             )
             handover.run()
-        if handover.ended is None:
-            log.info("batch_done campaign=%s plan=%s batch=%s", *_named(claim))
-        elif handover.ended.reason in ("unavailable", "configuration"):
-            self._give_up(claim, plan, compose.transport_name, handover.ended.reason, handover.ended.reply)
+        self._learn(claim, plan, name, handover)
         self._noticed()
 
-    def _way(self, claim: Claim, plan: Plan) -> Composer:
-        """The composer for the first transport of this plan that works, as far as anybody knows."""
-        try:
-            ways = routes(self._mailer, plan.definition["transport"])
-            name = next((one for one in ways if one not in self._broken), ways[0])
-            if (claim.plan_id, name) not in self._composers:
-                self._composers[claim.plan_id, name] = plan_composer(self._mailer, plan, name)
-        except BadConfig as fault:  # a transport or a key went away since the release
-            self._hand_back(claim)
-            self._pause(claim, str(fault))
-        return self._composers[claim.plan_id, name]
+    def _learn(self, claim: Claim, plan: Plan, transport: str, handover: Handover) -> None:
+        """What the end of a batch says about its transport."""
+        if handover.sent:
+            self.routing.worked(transport)
+        ended = handover.ended
+        if ended is None:
+            log.info("batch_done campaign=%s plan=%s batch=%s", *_named(claim))
+        elif handover.wait is not None:
+            self._shut_until[handover.wait.scope] = time.monotonic() + handover.wait.seconds
+            log.info("batch_waits campaign=%s plan=%s batch=%s reason=%r", *_named(claim), handover.wait.why)
+        elif ended.reason in ("unavailable", "configuration"):
+            self._give_up(claim, plan, transport, ended)
 
-    def _give_up(self, claim: Claim, plan: Plan, transport: str, reason: str, said: str) -> None:
+    def _give_up(self, claim: Claim, plan: Plan, transport: str, ended: Outcome) -> None:
         """Nobody was lost. Where another way is left the next batch takes it; else an operator must look."""
-        self._broken[transport] = said
-        if any(one not in self._broken for one in routes(self._mailer, plan.definition["transport"])):
-            log.warning("transport_failed transport=%s reason=%r", transport, said)
+        is_refused = ended.reason == "configuration"
+        self.routing.failed(transport, ended.reply, for_good=is_refused)
+        if self.routing.is_another_left(plan.definition["transport"]):
             return
-        if reason == "configuration":
-            self._pause(claim, f"the server refuses our mail: {said}")
-        raise TransportUnavailable(said)
+        if is_refused:
+            self._pause(claim, f"the server refuses our mail: {ended.reply}")
+        raise TransportUnavailable(ended.reply)
 
     def _pause(self, claim: Claim, reason: str) -> NoReturn:
         ledger.set_state(self._mailer.store, claim.campaign, CampaignState.PAUSED, reason, self._mailer.clock())
         log.warning("campaign_paused campaign=%s reason=%r", claim.campaign, reason)
         raise TransportUnavailable(f"{claim.campaign} is paused: {reason}")
 
-    def _hand_back(self, claim: Claim) -> None:
-        """Nothing of it was granted."""
-        ledger.hand_back(self._mailer.store, claim, claim.items[0].ord, [], self._mailer.clock())
+    def _composer(self, claim: Claim, plan: Plan) -> Composer:
+        """The composer for the transport in use; a transport or a key may have gone away since the release."""
+        try:
+            key = claim.plan_id, self.routing.way_of(plan.definition["transport"])
+            if key not in self._composers:
+                self._composers[key] = plan_composer(self._mailer, plan, key[1])
+            return self._composers[key]
+        except (BadConfig, KeyError) as fault:
+            ledger.hand_back(self._mailer.store, claim, claim.items[0].ord, [], self._mailer.clock())
+            gone = f"transport {plan.definition['transport']!r} is not in config.toml"
+            self._pause(claim, gone if isinstance(fault, KeyError) else str(fault))
 
     def _transport(self, compose: Composer) -> delivery.Transport:
         name = compose.transport_name
         if name not in self._transports:
             opened = delivery.open_transport(name, compose.transport, self._mailer.folder)
             self._transports[name] = self._opened.enter_context(closing(opened))
+            self._paces[name] = self._opened.enter_context(closing(Pace(self._mailer, name)))
+            self._tempi[name] = Tempo()
         self._stop.transport = self._transports[name]
         return self._transports[name]
 

@@ -14,6 +14,10 @@ import sqlalchemy as sa
 from engine import delivery, ledger
 from engine.errors import StoreUnavailable
 from engine.model import CampaignState, PlanState
+from engine.pipeline.aftermath import catch_up
+from engine.pipeline.asking_again import ask_providers
+from engine.pipeline.braking import brake_all, brake_worries
+from engine.pipeline.pacing import destination_of, held_up
 from engine.pipeline.people import refresh
 from engine.pipeline.receiving import drain_hits, judge_the_hasty, spool_of
 from engine.pipeline.workspace import Mailer
@@ -24,13 +28,13 @@ Step = Callable[[Mailer, datetime], None]
 _NIGHT = time(3, 30)
 _LATE = timedelta(minutes=5)
 _SETTLE_AFTER = timedelta(minutes=30)
-# How long after which attempt a deferred message is tried again (RFC 5321 4.5.4.1: not before half an hour).
+# How long after which attempt a message is tried again that has no hour of its own (RFC 5321 4.5.4.1).
 _RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (0.5, 2, 8, 24))
+_HELD_BACK = (CampaignState.PAUSED, CampaignState.CANCELLED)
 _CONTEXTS_KEPT = timedelta(days=60)  # after the window: as long as a mail's links must work by law (CASL)
 _BEAT_SECONDS = 10.0  # who was not heard of for 30 s is taken for dead
 _REFRESHED_ON = "refreshed_on"
 _KINDS = ("run", "worker", "web")
-_HELD_BACK = (CampaignState.PAUSED, CampaignState.CANCELLED)
 
 # ---------------------------------------------------------------- who lives
 
@@ -102,13 +106,23 @@ def tick(mailer: Mailer) -> None:
 
 def _finish_releases(mailer: Mailer, _at: datetime) -> None:
     """An operator's process was killed in the middle of a release."""
-    ledger.finish_releases(mailer.store, mailer.keys)
+    ledger.finish_releases(mailer.store, mailer.keys, destination_of=destination_of(mailer))
 
 
 def _drain_the_spool(mailer: Mailer, at: datetime) -> None:
     """Hits that a web process left behind, here or before it died."""
     drain_hits(mailer, spool_of(mailer))
     judge_the_hasty(mailer, at)
+
+
+def _settle_proven(mailer: Mailer, at: datetime) -> None:
+    """Something had come back of a message before its sender was lost."""
+    ledger.settle_proven(mailer.store, at)
+
+
+def _ask_providers(mailer: Mailer, at: datetime) -> None:
+    """Before any rule for lost answers applies: a provider that knows is asked."""
+    ask_providers(mailer, at)
 
 
 def _settle_uncertain(mailer: Mailer, at: datetime) -> None:
@@ -118,8 +132,12 @@ def _settle_uncertain(mailer: Mailer, at: datetime) -> None:
         ledger.resolve_uncertain(mailer.store, plan.id, policy, at, _SETTLE_AFTER)
 
 
-def _retry_deferred(mailer: Mailer, at: datetime) -> None:
-    """A server that said `later` is asked again, every time after a longer while."""
+def _offer_retries(mailer: Mailer, at: datetime) -> None:
+    """Deferred messages whose hour has come, each by the schedule of its reason.
+
+    Without an hour of its own is what a journal or a fenced sender told: it is certain, but came too late for more.
+    """
+    ledger.offer_retries(mailer.store, at)
     held = {one.name for one in ledger.states(mailer.store) if one.state in _HELD_BACK}
     for plan in _under_way(mailer):
         if plan.campaign not in held:
@@ -134,7 +152,16 @@ def _end_what_is_through(mailer: Mailer, at: datetime) -> None:
         ledger.set_state(mailer.store, name, CampaignState.ENDED, "", at)
 
 
-STEPS: Sequence[Step] = (_finish_releases, _drain_the_spool, _settle_uncertain, _retry_deferred, _end_what_is_through)
+STEPS: Sequence[Step] = (
+    _finish_releases,
+    _drain_the_spool,
+    _settle_proven,
+    _ask_providers,
+    _settle_uncertain,
+    brake_all,
+    _offer_retries,
+    _end_what_is_through,
+)
 
 
 def _under_way(mailer: Mailer) -> list[ledger.Plan]:
@@ -158,6 +185,7 @@ def night(mailer: Mailer, at: datetime) -> bool:
     """The night's work, when it is due: profiles, recommendations, what need not be kept. May be killed."""
     if not night_is_due(mailer, at):
         return False
+    catch_up(mailer, at)
     refresh(mailer, at, _unwatched)
     ledger.purge_drafts(mailer.store, at)
     _forget_old_contexts(mailer, at)
@@ -205,6 +233,8 @@ def status(mailer: Mailer, at: datetime) -> dict[str, Any]:
         if at - one.since > _LATE
     ]
     worries += [f"{one['campaign']} is paused: {one['reason']}" for one in campaigns if _paused_itself(one)]
+    worries += brake_worries(mailer, at)
+    worries += questions(mailer)
     waits = any(one["waiting"] and one["state"] == CampaignState.RUNNING for one in campaigns)
     if not processes["worker"]:
         waiting = "messages wait, but " if due or next_due or waits else ""
@@ -214,9 +244,21 @@ def status(mailer: Mailer, at: datetime) -> dict[str, Any]:
         "campaigns": campaigns,
         "due": sum(one.messages for one in due),
         "next_due": next_due,
+        "held_up": held_up(mailer),
         "troubles": sorted({one.trouble for one in living_ones if one.trouble}),
         "worries": worries,
     }
+
+
+def questions(mailer: Mailer, campaign: str | None = None) -> list[str]:
+    """What a campaign with `uncertain = "ask"` asks its operator: of one, or of all."""
+    return [
+        f"{one.campaign} asks about {one.messages} {'message' if one.messages == 1 else 'messages'} handed over since "
+        f"{one.since:%Y-%m-%d %H:%M} UTC whose answer was lost: `mailer resume {one.campaign} --uncertain assume-sent` "
+        "leaves them be, `--uncertain resend` sends them again (somebody may get two)"
+        for one in ledger.in_doubt(mailer.store)
+        if one.policy == ledger.UncertainPolicy.ASK and campaign in (None, one.campaign)
+    ]
 
 
 def _paused_itself(row: dict[str, Any]) -> bool:

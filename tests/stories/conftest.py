@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from command_line import Commands
+from fault_trial import SEED, Faulty
+from faulty_server import FaultyServer
 from sender_host import SenderHost
 from sink import Sink
 from story_shop import CONFIG, NOTE, ORDERS, PEOPLE, PRODUCTS, Shop, address, people
@@ -74,6 +76,21 @@ def sink() -> Iterator[Sink]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[Faulty]:
+    """Starts mail servers that fail on purpose, each a process of its own with a record."""
+    servers: list[FaultyServer] = []
+
+    def start(**behaviour: object) -> FaultyServer:
+        servers.append(FaultyServer(tmp_path / f"record{len(servers)}", seed=SEED, **behaviour))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for one in servers:
+        one.kill()
 
 
 @pytest.fixture(scope="session")

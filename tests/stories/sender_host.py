@@ -1,7 +1,7 @@
 """Processes that start within milliseconds: the engine is loaded once, and every order is carried out in a fork.
 
 So a kill hits a process that works, not one that imports. Beside the orders' names stands the story of a shop day:
-one sender, one operator, one importer.
+one sender, operators, one importer, people who leave. `hardships` is what befalls the process meanwhile.
 """
 
 import json
@@ -12,14 +12,19 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from engine import pipeline
+import sqlalchemy as sa
+from hardships import endured
+
+from engine import audience, pipeline
 from engine.errors import MailerError
-from engine.ledger import advancing, claiming
-from engine.pipeline import holding
+from engine.store.tables import contact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +43,14 @@ class Worker:
         """Let it work, and be back at once when it ends."""
         select.select([self.watch], [], [], seconds)
 
-    def kill(self) -> None:
-        """kill -9; back when it is gone."""
-        self.signal(signal.SIGKILL)
+    def kill_if_alive(self) -> bool:
+        """kill -9; back when it is gone. False: it had ended by itself."""
+        if not self.is_alive():
+            return False
+        with suppress(ProcessLookupError):  # it ends at this very moment
+            self.signal(signal.SIGKILL)
         assert select.select([self.watch], [], [], 10)[0]
+        return not self.said.exists()
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -57,7 +66,7 @@ class Worker:
 
 
 class SenderHost:
-    """Takes orders: `start("send_due", folder=..., plan=...)`."""
+    """Takes orders: `start("send_due", folder, plan=..., hardships={"lease": [1.0]})`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -72,7 +81,7 @@ class SenderHost:
         assert self._process.stdout is not None
         self._orders += 1
         said = self._folder / f"{self._orders}.json"
-        line = {"order": order, "folder": str(folder), "said": str(said), **values}
+        line = {"order": order, "folder": str(folder), "said": str(said), "hardships": {}, **values}
         self._process.stdin.write(json.dumps(line) + "\n")
         self._process.stdin.flush()
         pid = int(self._process.stdout.readline())
@@ -104,11 +113,8 @@ class SenderHost:
 # ------------------------------------------------------------------------------------------- inside the host
 
 
-def send_due(mailer: pipeline.Mailer, plan: int, lease: float | None = None) -> dict[str, Any]:
-    """One sender. `lease` shortens the lease that it takes, in seconds, for the story of its running out."""
-    if lease is not None:
-        claiming.LEASE_SECONDS = advancing.LEASE_SECONDS = lease
-        holding._SURE_SECONDS = lease / 2
+def send_due(mailer: pipeline.Mailer, plan: int) -> dict[str, Any]:
+    """One sender."""
     pipeline.send_due(mailer, pipeline.Stop(), plan)
     return {}
 
@@ -126,6 +132,12 @@ def send(mailer: pipeline.Mailer, campaign: str, plan: int | None = None, togeth
     return {"plan": result.plan_id, "counts": dict(result.counts), "notes": list(result.notes)}
 
 
+def resume(mailer: pipeline.Mailer, campaign: str) -> dict[str, Any]:
+    """One operator who types `mailer resume`."""
+    result = pipeline.resume(mailer, campaign, None, _quiet)
+    return {"plan": result.plan_id, "counts": dict(result.counts), "notes": list(result.notes)}
+
+
 def import_again_and_again(mailer: pipeline.Mailer, file: str, until: str) -> dict[str, Any]:
     """One importer: contacts in, over and over, a little different each time, until there is a file `until`."""
     source, times = Path(file), 0
@@ -137,18 +149,58 @@ def import_again_and_again(mailer: pipeline.Mailer, file: str, until: str) -> di
     return {"times": times}
 
 
+def opt_out_ahead(mailer: pipeline.Mailer, record: str, left: str, tries: int, seed: float) -> dict[str, Any]:
+    """People who leave just before their mail comes: those next in line after the server's latest message.
+
+    Writes down for each when her opt-out's transaction was over, until so many have left or there is `left`.enough.
+    """
+    random, gone, latest = Random(seed), set[int](), 0
+    with mailer.store.read() as db:
+        numbers = {email: number for number, email in db.execute(sa.select(contact.c.id, contact.c.email))}
+    last, committed = max(numbers.values()), _noting_commits(mailer)
+    with Path(record).open() as lines, Path(left).open("a", buffering=1) as told:
+        while len(gone) < tries and not Path(f"{left}.enough").exists():
+            for line in lines:
+                words = line.split(" ")  # the last line may not be whole yet
+                latest = numbers.get(words[2], latest) if len(words) == 4 else latest
+            chosen = latest + random.randint(1, 4)
+            if chosen in gone or chosen > last:
+                time.sleep(0.0005)
+                continue
+            audience.opt_out(mailer.store, mailer.keys, chosen, mailer.clock(), "link", mailer.settings.state_dir)
+            gone.add(chosen)
+            told.write(f"{committed[-1]} {chosen}\n")
+    return {"left": len(gone)}
+
+
+def _noting_commits(mailer: pipeline.Mailer) -> list[int]:
+    """From now on the nanosecond at which each write transaction was over."""
+    ended: list[int] = []
+    write = mailer.store.write
+
+    @contextmanager
+    def noted() -> Iterator[sa.Connection]:
+        with write() as db:
+            yield db
+        ended.append(time.monotonic_ns())
+
+    object.__setattr__(mailer.store, "write", noted)
+    return ended
+
+
 def _quiet(_done: int, _total: int | None) -> None:
     """Nobody looks at the progress."""
 
 
-ORDERS = {one.__name__: one for one in (send_due, send, import_again_and_again)}
+ORDERS = {one.__name__: one for one in (send_due, send, resume, import_again_and_again, opt_out_ahead)}
 
 
-def carry_out(order: str, folder: str, said: str, **values: Any) -> None:
+def carry_out(order: str, folder: str, said: str, hardships: dict[str, Any], **values: Any) -> None:
     """Do it, and write down how it ended."""
     mailer = pipeline.open_mailer(Path(folder))
     try:
-        answer = ORDERS[order](mailer, **values)
+        with endured(mailer, hardships) as burdened:
+            answer = ORDERS[order](burdened, **values)
     except MailerError as fault:
         answer = {"fault": type(fault).__name__, "exit_code": fault.exit_code, "message": str(fault)}
     except Exception:

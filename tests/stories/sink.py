@@ -1,20 +1,15 @@
-"""A mail server that remembers what it took responsibility for.
+"""A mail server in the test's own process: it can be told what to answer, or be made to wait, at every step.
 
-In the test's own process it can be told what to answer, or be made to wait, at every step. As a process of its own
-(`SinkProcess`) it can be killed: its record then says what it had accepted, for each line stands there before the 250.
+One that can be killed, and that fails by itself, is in `faulty_server`.
 """
 
-import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 AT_ONCE = "no answer"  # instead of an answer: hang up
@@ -40,13 +35,12 @@ class Sink:
     sender waits for it.
     """
 
-    def __init__(self, port: int = 0, record: Path | None = None) -> None:
-        self.port = port
+    def __init__(self) -> None:
+        self.port = 0
         self.answers: Answers = lambda _stage, _recipient: None
         self.taken: list[Taken] = []
         self.offered: list[Taken] = []  # every message that came in whole, accepted or not
         self.connections = 0
-        self._record = record
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -95,10 +89,6 @@ class Sink:
     def take(self, message: Taken) -> None:
         """From here on the server is responsible for the message."""
         with self._lock:
-            if self._record is not None:
-                descriptor = os.open(self._record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-                os.write(descriptor, f"{message.message_id} {message.recipient}\n".encode())
-                os.close(descriptor)
             self.taken.append(message)
 
 
@@ -166,45 +156,3 @@ class _Dialogue:
 
     def _say(self, *lines: str) -> None:
         self._connected.sendall("".join(f"{line}\r\n" for line in lines).encode())
-
-
-class SinkProcess:
-    """The same server as a process of its own, to be killed and started again."""
-
-    def __init__(self, record: Path) -> None:
-        self.port = 0
-        self._record = record
-        record.touch()
-
-    def start(self) -> None:
-        """Listen, on the same port as before."""
-        command = [sys.executable, __file__, str(self.port), str(self._record)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
-
-    def kill(self) -> None:
-        """kill -9: what it had not recorded it had not accepted."""
-        self._process.kill()
-        self._process.wait(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def count(self) -> int:
-        """How many messages it has taken so far."""
-        return self._record.read_bytes().count(b"\n")
-
-    def message_ids(self) -> list[str]:
-        """Of all that it took, in order."""
-        return [line.split()[0] for line in self._record.read_text().splitlines()]
-
-    def recipients(self) -> Counter[str]:
-        """How often each person got something."""
-        return Counter(line.split()[1] for line in self._record.read_text().splitlines())
-
-
-if __name__ == "__main__":
-    server = Sink(int(sys.argv[1]), Path(sys.argv[2]))
-    server.start()
-    print(server.port, flush=True)
-    threading.Event().wait()

@@ -1,129 +1,103 @@
-"""kill -9 a sender at any point: nobody gets two, nobody is lost, and the one in doubt is listed."""
+"""kill -9 a sender at any point: nobody gets two, nobody is lost, and the one in doubt is listed.
 
-from collections import Counter
+Half of the kills come from outside, at some instant; half hit a sender within a database transaction, after a share
+of its steps that the seed decides.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import pytest
-import sqlalchemy as sa
+from fault_trial import DEPTH, Faulty, Trial
 from sender_host import SenderHost, Worker
-from sink import SinkProcess
-from story_shop import PEOPLE, Shop, in_state, people, quiet, standings
+from story_shop import PEOPLE, Shop, people
 
-from engine import ledger, pipeline
-from engine.model import MessageState
-from engine.pipeline import Mailer
-from engine.store.tables import batch
+from engine import pipeline
+
+AT_WORK = 0.1  # seconds within which a sender that holds a batch is killed
 
 
-def kill_senders(
-    host: SenderHost, shop: Shop, sink: SinkProcess, plan: int, kills: int, until: int, seed: int
-) -> list[bool]:
-    """Two senders at a time; whenever the server has taken so many messages, one of them dies.
+@dataclass
+class Killer:
+    """Two senders at a time: one that will die in a transaction, one that is killed from outside."""
 
-    Gives for each kill whether it hit a sender that held a batch.
-    """
-    random, holding, mailer = Random(seed), [], shop.open()
-    alive = [host.start("send_due", shop.folder, plan=plan) for _ in range(2)]
-    for reached in sorted(random.sample(range(1, until), kills)):
-        while any(one.is_alive() for one in alive) and (sink.count() < reached or not at_work(mailer, alive)):
-            alive[0].rest(0.002)
-        alive = [one for one in alive if one.is_alive()]
-        assert alive, "they ran out of messages: plan more"
-        victim = random.choice(at_work(mailer, alive) or alive)
-        victim.rest(random.random() * 0.01)  # anywhere between one message's claim and the next one's
-        victim.kill()
-        holding.append(at_work(mailer, [victim]) == [victim])
-        alive = [one for one in alive if one is not victim]
-        alive += [host.start("send_due", shop.folder, plan=plan) for _ in range(2 - len(alive))]
-    for one in alive:
-        one.wait()
-    return holding
+    trial: Trial
+    marks: Path
+    holding: int = 0  # kills from outside that hit a sender with a batch
+
+    def kill(self, times: int) -> None:
+        """In turn from within and from outside."""
+        for number in range(times):
+            if number % 2:
+                self._from_outside()
+            else:
+                self._from_within()
+        self.trial.wait()
+
+    def inside(self) -> int:
+        """How many died within a transaction."""
+        return len(self.marks.read_text().split())
+
+    def _from_within(self) -> None:
+        random, before = self.trial.random, self.inside()
+        where = [random.randint(1, 3), random.random(), str(self.marks)]
+        while self.inside() == before:  # who finds too little to do ends well, and another one is doomed
+            assert self.trial.is_work_left(), "they ran out of messages: plan more"
+            doomed = self.trial.start(killed_in_a_write=where)
+            while doomed.is_alive():
+                self.trial.keep(2)
+                doomed.rest(0.002)
+
+    def _from_outside(self) -> None:
+        while True:
+            assert self.trial.is_work_left(), "they ran out of messages: plan more"
+            self.trial.keep(2)
+            victims = self.trial.holders()
+            if not victims:
+                self.trial.alive[0].rest(0.002)
+                continue
+            victim: Worker = self.trial.random.choice(victims)
+            victim.rest(self.trial.random.random() * AT_WORK)
+            if victim.kill_if_alive():
+                self.holding += self.trial.holders().count(victim)
+                return
 
 
-def at_work(mailer: Mailer, senders: list[Worker]) -> list[Worker]:
-    """Those of them that hold a batch."""
-    with mailer.store.read() as db:
-        names = db.scalars(sa.select(batch.c.owner).where(batch.c.state == "leased"))
-        owners = {int(name.split("|")[2]) for name in names}
-    return [one for one in senders if one.pid in owners]
+def killed_and_sent(trial: Trial, tag: str, kills: int) -> None:
+    killer = Killer(trial, trial.shop.folder / "marks")
+    killer.marks.touch()
+    trial.release(tag)
 
+    killer.kill(kills)
+    trial.settle()
+    trial.server.kill()
 
-def killed_and_sent(
-    host: SenderHost, shop: Shop, folder: Path, kills: int, tag: str, seed: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sink = SinkProcess(folder / "taken")
-    sink.start()
-    shop.configure(sink.port)
-    plan, mailer = shop.released(tag, chunk=100), shop.open()
-    total = ledger.counts(mailer.store, plan)["messages"]
-
-    holding = kill_senders(host, shop, sink, plan, kills, total - 60, seed)
-    pipeline.send_due(mailer, pipeline.Stop(), plan)
-    sink.kill()
-
-    found, took = standings(mailer, plan), sink.recipients()
-    sent, uncertain = in_state(found, MessageState.SENT), in_state(found, MessageState.UNCERTAIN)
-    with capsys.disabled():
-        lost, twice = total - len(sent | uncertain), sum(took.values()) - len(took)
-        doubt = f"{len(uncertain)} uncertain ({len(uncertain & took.keys())} taken)"
-        where = f"{shop.url.partition(':')[0]}, {len(holding)} kills, {sum(holding)} of them in a batch"
-        print(f"\n{where}: {total} messages, {twice} twice, {lost} lost, {doubt}")
-    assert sum(holding) > kills / 2, "the kills hit nothing"
-    assert {1} == set(took.values()), "somebody got two"
-    assert set(found) == sent | uncertain, "somebody is lost"
-    assert sent == took.keys() - uncertain
-    assert len(uncertain) <= sum(holding), "more than the one message between dot and answer"
+    hits = killer.inside() + killer.holding
+    account = trial.assert_accounted(
+        in_doubt_at_most=DEPTH * hits, kills=kills, in_a_transaction=killer.inside(), holding_a_batch=killer.holding
+    )
+    assert kills // 2 <= killer.inside()
+    assert 0.7 * kills <= hits, "the kills hit nothing"
+    found = trial.found()
     assert {1} == {one.attempts for one in found.values()}
-    counts = ledger.counts(mailer.store, plan)
-    assert (len(sent), len(uncertain)) == (counts["sent"], counts["uncertain"])
-    assert ["uncertain"] * len(uncertain) == [
-        pipeline.why(mailer, email, "story", mailer.clock())["state"] for email in uncertain
-    ]
+    for email in [one for one in found if found[one].state == "uncertain"][:5]:
+        assert "uncertain" == pipeline.why(trial.mailer, email, "story", trial.mailer.clock())["state"]
+    assert account.messages == account.sent + account.uncertain
 
 
 def test_senders_killed_at_eight_points_mail_nobody_twice_and_lose_nobody(
-    host: SenderHost, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: SenderHost, shop: Shop, faulty: Faulty, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed_and_sent(host, shop, tmp_path, kills=8, tag="all", seed=2, capsys=capsys)
+    trial = Trial("killed", host, shop, faulty(pause=0.002), capsys)
+
+    killed_and_sent(trial, "all", kills=8)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", [1, 2])
-def test_senders_killed_at_fifty_points_mail_nobody_twice_and_lose_nobody(
-    host: SenderHost, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int
+def test_senders_killed_at_two_hundred_points_mail_nobody_twice_and_lose_nobody(
+    host: SenderHost, shop: Shop, faulty: Faulty, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shop.import_text("contacts", people(PEOPLE, PEOPLE + 6000))
-    killed_and_sent(host, shop, tmp_path, kills=50, tag="more", seed=seed, capsys=capsys)
+    shop.import_text("contacts", people(PEOPLE, PEOPLE + 20_000))
+    trial = Trial("killed", host, shop, faulty(chunking=True), capsys)
 
-
-def test_a_server_killed_and_started_again_loses_nobody_and_doubles_nobody(
-    host: SenderHost, sqlite_shop: Shop, tmp_path: Path
-) -> None:
-    sink = SinkProcess(tmp_path / "taken")
-    sink.start()
-    sqlite_shop.configure(sink.port)
-    sqlite_shop.campaign("all")
-
-    operator = host.start("send", sqlite_shop.folder, campaign="story")
-    for reached in (150, 400):
-        wait_for(sink, reached, operator)
-        sink.kill()
-        sink.start()
-    operator.wait()
-    mailer = sqlite_shop.open()
-    resumed = pipeline.resume(mailer, "story", None, quiet)
-    sink.kill()
-
-    found, took = standings(mailer, resumed.plan_id), sink.recipients()
-    sent, uncertain = in_state(found, MessageState.SENT), in_state(found, MessageState.UNCERTAIN)
-    assert Counter({1: len(took)}) == Counter(took.values()), "somebody got two"
-    assert PEOPLE == len(sent | uncertain)
-    assert sent == took.keys() - uncertain
-    assert len(uncertain) <= 2, "more than one each time"
-
-
-def wait_for(sink: SinkProcess, reached: int, worker: Worker) -> None:
-    while sink.count() < reached:
-        assert worker.is_alive(), worker.wait()
-        worker.rest(0.002)
+    killed_and_sent(trial, "more", kills=200)

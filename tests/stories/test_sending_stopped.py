@@ -111,7 +111,7 @@ def test_a_sender_that_sleeps_past_its_lease_hands_over_nothing_more_and_its_lat
 ) -> None:
     shop.configure(sink.port)
     plan, mailer = shop.released("some"), shop.open()
-    sleeper = host.start("send_due", shop.folder, plan=plan, lease=1.0)
+    sleeper = host.start("send_due", shop.folder, plan=plan, hardships={"lease": [1.0]})
 
     held.wait()
     sleeper.signal(signal.SIGSTOP)

@@ -170,3 +170,61 @@ def test_a_fixed_clock_stands_still(tmp_path: Path) -> None:
     settings = load_settings(workspace(tmp_path, text), environ={})
 
     assert datetime(2017, 11, 30, 18, tzinfo=UTC) == settings.make_clock()()
+
+
+API = """
+[transport.api]
+kind = "{kind}"
+"""
+
+
+def api(folder: Path, kind: str, *lines: str, environ: dict[str, str] | None = None) -> config.TransportSettings:
+    text = SMALLEST + API.format(kind=kind) + "\n".join(lines)
+    return load_settings(workspace(folder, text), environ=environ or {}).transport["api"]
+
+
+@pytest.mark.parametrize("kind", ["resend", "ses"])
+def test_an_api_needs_a_key(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(BadConfig, match=rf"transport 'api': {kind} needs a key; set password_env or password_file"):
+        api(tmp_path, kind, 'username = "AKIA"')
+
+
+def test_an_api_needs_no_bounce_domain_and_takes_none(tmp_path: Path) -> None:
+    settings = api(tmp_path, "resend", 'password_env = "KEY"', environ={"KEY": "re_1"})
+    assert ("re_1", "") == (settings.password.get_secret_value() if settings.password else "", settings.bounce_domain)
+
+    (tmp_path / "secret.key").unlink()
+    with pytest.raises(BadConfig, match="bounce_domain: resend takes bounces itself and tells them by webhook"):
+        api(tmp_path, "resend", 'password_env = "KEY"', 'bounce_domain = "b.shop.example"', environ={"KEY": "re_1"})
+
+
+def test_ses_needs_the_access_key_id(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="ses needs username, the access key id"):
+        api(tmp_path, "ses", 'password_env = "KEY"', environ={"KEY": "k"})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fine"),
+    [
+        ("https://api.eu.example/v1", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://localhost/api", True),
+        ("http://api.example", False),
+        ("http://127.0.0.1.evil.example", False),
+        ("https://key@api.example", False),
+        ("api.example", False),
+    ],
+)
+def test_a_key_travels_in_the_clear_only_within_this_machine(tmp_path: Path, endpoint: str, fine: bool) -> None:
+    lines = ('password_env = "KEY"', f'endpoint = "{endpoint}"')
+    if fine:
+        assert endpoint == api(tmp_path, "resend", *lines, environ={"KEY": "k"}).endpoint
+        return
+    with pytest.raises(BadConfig, match="must begin with https://"):
+        api(tmp_path, "resend", *lines, environ={"KEY": "k"})
+
+
+@pytest.mark.parametrize("line", ['region = "evil.example/"', 'topics = ["arn:aws:sqs:eu-west-1:1:t"]'])
+def test_what_names_no_place_at_amazon_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(BadConfig, match=r"transport\.api\.(region|topics)"):
+        api(tmp_path, "ses", 'username = "AKIA"', 'password_env = "KEY"', line, environ={"KEY": "k"})

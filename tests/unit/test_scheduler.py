@@ -29,7 +29,8 @@ def mailer(tmp_path: Path) -> Iterator[Mailer]:
 def test_a_fault_in_a_step_is_told_once_and_keeps_no_other_step_from_its_work(
     mailer: Mailer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rounds = scheduler.Rounds(mailer, Child(name="night", command="night", folder=mailer.folder, wanted=False))
+    night, bounces = (Child(name=one, command=one, folder=mailer.folder, once=True, wanted=False) for one in ("n", "b"))
+    rounds = scheduler.Rounds(mailer, night, bounces)
     ledger.set_state(mailer.store, CAMPAIGN, CampaignState.RUNNING, "", mailer.clock())
     with mailer.store.write() as db:  # one message of a plan that nobody understands any more
         db.execute(sa.insert(plan).values(damaged_plan(mailer)))
@@ -78,7 +79,7 @@ def test_a_child_that_was_well_for_a_minute_starts_anew(tmp_path: Path) -> None:
 
 
 def test_a_night_that_ends_well_is_not_begun_again_by_itself(tmp_path: Path) -> None:
-    child = Child(name="night", command="night", folder=tmp_path)
+    child = Child(name="night", command="night", folder=tmp_path, once=True)
     child.process = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
     child.process.wait()
 

@@ -1,0 +1,94 @@
+"""A mail server that reads what it takes, and keeps it where a folder is named: to look at what came over the wire.
+
+Run as a program: `reading_sink.py [FOLDER]`. Prints its port, and at SIGTERM how many messages came in whole.
+Offers PIPELINING and CHUNKING.
+"""
+
+import signal
+import socketserver
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+_EXTENSIONS = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 CHUNKING\r\n"
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """One thread a connection."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, folder: Path | None) -> None:
+        self.messages = 0
+        self._folder = folder
+        self._one_at_a_time = threading.Lock()
+        super().__init__(("127.0.0.1", 0), Session)
+
+    def take(self, message: bytes) -> None:
+        """Count one message, and keep it."""
+        with self._one_at_a_time:
+            self.messages += 1
+            if self._folder:
+                (self._folder / f"{self.messages:06d}.eml").write_bytes(message)
+
+
+class Session(socketserver.StreamRequestHandler):
+    """One connection; an answer a command, at once."""
+
+    disable_nagle_algorithm = True
+    server: Server
+
+    def handle(self) -> None:
+        """Obey until QUIT."""
+        chunks: list[bytes] = []
+        self.wfile.write(b"220 sink ESMTP\r\n")
+        while line := self.rfile.readline():
+            verb, _, rest = line.strip().upper().partition(b" ")
+            if verb == b"EHLO":
+                self.wfile.write(_EXTENSIONS)
+            elif verb == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                self._take(self._data())
+            elif verb == b"BDAT":
+                size, _, last = rest.partition(b" ")
+                chunks.append(self.rfile.read(int(size)))
+                if last:
+                    self._take(b"".join(chunks))
+                    chunks = []
+                else:
+                    self.wfile.write(b"250 2.0.0 go on\r\n")
+            elif verb == b"QUIT":
+                self.wfile.write(b"221 2.0.0 bye\r\n")
+                return
+            else:
+                self.wfile.write(b"250 2.1.0 fine\r\n")
+
+    def _take(self, message: bytes) -> None:
+        self.server.take(message)
+        self.wfile.write(b"250 2.0.0 taken\r\n")
+
+    def _data(self) -> bytes:
+        lines = []
+        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+            lines.append(line[1:] if line.startswith(b".") else line)
+        return b"".join(lines)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    server = Server(folder)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    print(server.server_address[1], flush=True)
+    server.serve_forever(poll_interval=0.1)
+    print(server.messages, flush=True)
+
+
+if __name__ == "__main__":
+    main()
