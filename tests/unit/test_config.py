@@ -31,7 +31,7 @@ def test_the_example_loads_and_names_every_key(tmp_path: Path) -> None:
     text = shipped("config.example.toml").read_text(encoding="utf-8")
     load_settings(workspace(tmp_path, text), environ={})
 
-    sections = {name: info.annotation for name, info in config._File.model_fields.items()}
+    sections = {name: info.annotation for name, info in config.File.model_fields.items()}
     sections |= {"transport": config.TransportSettings, "dkim": config.Dkim}
     sections |= {"brake": config.Brake, "destination": config.Destination}
     keys = {

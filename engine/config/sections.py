@@ -1,0 +1,233 @@
+"""Which sections may config.toml hold, and what may each key say?"""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from engine.errors import nearest
+from engine.model import TrackingMode
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+APIS = ("resend", "ses")
+_ENDPOINT = r"https://[^\s/@]+(/[^\s?#]*)?|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/[^\s?#]*)?"
+_TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$"
+
+
+class Section(BaseModel):
+    """A table of config.toml: no key but the known ones, and nobody changes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shop(Section):
+    """Who sends: stands in every footer."""
+
+    name: str = Field(min_length=1)
+    postal_address: str = Field(min_length=1)
+    url: str = ""
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    timezone: str = "UTC"
+    languages: tuple[str, ...] = Field(default=("en",), min_length=1)
+    margin: float | None = Field(default=None, ge=0, le=1)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no IANA time zone{nearest(value, available_timezones())}")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone."""
+        return ZoneInfo(self.timezone)
+
+
+class Database(Section):
+    """Where the facts live."""
+
+    url: str = "sqlite:///mailer.db"
+
+    @field_validator("url")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        if not re.match(r"sqlite:///[^?]|postgresql://.", value):
+            raise ValueError("write sqlite:///mailer.db or postgresql://user@host/name")
+        return value
+
+
+class Sender(Section):
+    """What stands in the headers of every mail."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    from_: str = Field(alias="from", min_length=3)
+    reply_to: str = ""
+    feedback_id: str = Field(default="", max_length=15)
+    drift_limit: float = Field(default=0.01, ge=0, le=1)
+    allow_test_domains: bool = False
+
+
+class TransportSettings(Section):
+    """One way out. Its password never comes from config.toml."""
+
+    kind: Literal["smtp", "outbox", "resend", "ses"] = "smtp"
+    host: str = "localhost"
+    port: int = Field(default=587, ge=1, le=65535)
+    tls: Literal["required", "verify", "implicit", "off"] = "required"
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    password: SecretStr | None = Field(default=None, exclude=True)
+    return_path: Literal["verp", "fixed", "from"] = "verp"
+    bounce_domain: str = ""
+    connections: int = Field(default=1, ge=1, le=8)
+    timeout: float = Field(default=60, gt=0)
+    folder: str = "outbox"
+    auth: Literal["auto", "plain", "login", "cram-md5", "xoauth2"] = "auto"
+    chunking: bool = True
+    messages_per_connection: int = Field(default=100, ge=1)
+    rate: float = Field(default=0, ge=0)  # messages a second; 0: as fast as it goes
+    daily: int = Field(default=0, ge=0)  # messages a day of the shop's; 0: no cap
+    warm_up: tuple[Annotated[int, Field(ge=1)], ...] = ()  # messages on the first day, the second ...
+    warm_up_from: date | None = None
+    backup: str = ""
+    region: str = Field(default="eu-west-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    endpoint: str = ""
+    webhook_secret_env: str = ""
+    webhook_secret_file: str = ""
+    webhook_secret: SecretStr | None = Field(default=None, exclude=True)
+    topics: tuple[Annotated[str, Field(pattern=_TOPIC)], ...] = ()
+
+    @model_validator(mode="after")
+    def _plaintext_only_at_home(self) -> "TransportSettings":
+        if self.kind == "smtp" and self.tls == "off" and self.host not in _LOOPBACK:
+            raise ValueError(f'tls = "off" is allowed only to this machine, not to {self.host!r}; use "required"')
+        if self.return_path != "from" and self.kind == "smtp" and not self.bounce_domain:
+            raise ValueError('bounce_domain is needed unless return_path = "from"')
+        return self
+
+    @model_validator(mode="after")
+    def _api_is_complete(self) -> "TransportSettings":
+        if self.kind not in APIS:
+            return self
+        if self.kind == "ses" and not self.username:
+            raise ValueError("ses needs username, the access key id; its secret is the password")
+        if self.bounce_domain:
+            raise ValueError(f"bounce_domain: {self.kind} takes bounces itself and tells them by webhook; leave it out")
+        if self.endpoint and not re.fullmatch(_ENDPOINT, self.endpoint):
+            raise ValueError(f"endpoint {self.endpoint!r} must begin with https:// (http:// only to this machine)")
+        return self
+
+    @model_validator(mode="after")
+    def _warm_up_begins_somewhere(self) -> "TransportSettings":
+        if self.warm_up and self.warm_up_from is None:
+            raise ValueError("warm_up needs warm_up_from, the date of its first day")
+        return self
+
+
+class Tracking(Section):
+    """What may be learned from a mail that was opened."""
+
+    base_url: str = "https://localhost"
+    mode: TrackingMode = TrackingMode.INDIVIDUAL_WITH_CONSENT
+
+    @field_validator("base_url")
+    @classmethod
+    def _secure(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if not re.match(r"https://[^\s/]+|http://(localhost|127\.0\.0\.1)(:\d+)?", value):
+            raise ValueError("base_url must begin with https:// (http:// only for this machine)")
+        return value
+
+
+class Dkim(Section):
+    """The key that signs for one domain."""
+
+    selector: str = Field(min_length=1)
+    key_file: str = Field(min_length=1)
+    algorithm: Literal["rsa-sha256", "ed25519-sha256"] = "rsa-sha256"
+    ed25519_selector: str = ""  # with the next: a second signature, for receivers that know RFC 8463
+    ed25519_key_file: str = ""
+
+    @model_validator(mode="after")
+    def _second_signature_is_whole(self) -> "Dkim":
+        if bool(self.ed25519_selector) != bool(self.ed25519_key_file):
+            raise ValueError("ed25519_selector and ed25519_key_file belong together")
+        if self.ed25519_key_file and self.algorithm != "rsa-sha256":
+            raise ValueError("ed25519_key_file adds a second signature to one by rsa-sha256; here the first is no RSA")
+        return self
+
+
+class Brake(Section):
+    """From which share on a campaign pauses itself; 0: never for this reason."""
+
+    refused: float = Field(default=0.05, ge=0, le=1)  # of the messages tried: no such mailbox
+    blocked: float = Field(default=0.02, ge=0, le=1)  # of the messages tried: reputation or policy
+    complaints_warn: float = Field(default=0.001, ge=0, le=1)  # of the messages sent
+    complaints: float = Field(default=0.003, ge=0, le=1)
+    minimum: int = Field(default=200, ge=1)  # messages before any share is believed
+
+
+class Destination(Section):
+    """A group of recipients' domains that share one mail system, and how much it takes."""
+
+    domains: tuple[str, ...] = Field(min_length=1)
+    rate: float = Field(default=0, ge=0)  # messages a second over each transport; 0: the transport's own
+    daily: int = Field(default=0, ge=0)
+
+
+class Limits(Section):
+    """How much is too much."""
+
+    messages_per_30_days: int = Field(default=0, ge=0)  # 0: no cap
+    brake: Brake = Brake()
+    destination: dict[str, Destination] = {}
+
+
+class Bounces(Section):
+    """The mailbox to which servers return what they could not deliver."""
+
+    kind: Literal["none", "imap", "maildir"] = "none"
+    host: str = "localhost"
+    port: int = Field(default=993, ge=1, le=65535)
+    tls: Literal["implicit", "required", "off"] = "implicit"
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    password: SecretStr | None = Field(default=None, exclude=True)
+    folder: str = "INBOX"
+    path: str = "bounces"
+
+    @model_validator(mode="after")
+    def _plaintext_only_at_home(self) -> "Bounces":
+        if self.kind == "imap" and self.tls == "off" and self.host not in _LOOPBACK:
+            raise ValueError(f'tls = "off" is allowed only to this machine, not to {self.host!r}')
+        return self
+
+
+class Web(Section):
+    """Where the tracking pages listen."""
+
+    listen: str = Field(default="127.0.0.1:8025", pattern=r"^[^\s]+:\d+$")
+
+
+class Secret(Section):
+    """The key behind tokens, delivery ids, draws and suppression hashes."""
+
+    key_file: str = "secret.key"
+    old_keys: tuple[str, ...] = ()
+
+
+class Paths(Section):
+    """Where the journal, the spool and the opt-out log lie; a disk that survives restarts."""
+
+    state: str = "state"
+
+
+class ClockSettings(Section):
+    """Demos and rehearsals may stop the engine's clock at one moment."""
+
+    fixed_at: datetime | None = None
