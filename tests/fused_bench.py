@@ -93,6 +93,7 @@ def check(template: CompiledTemplate, context: Mapping[str, Any], addresses: Lin
         if found.is_relaxed:
             assert not any(sign in encoded for sign in (b"  ", b"\t", b" \r\n", b"\0"))
             assert not encoded.endswith(b" ")
+            assert b"\r\n." not in b"\r\n" + encoded  # nothing to stuff before it is sent
     return found
 
 

@@ -54,9 +54,8 @@ class File(Section):
         for name, one in value.items() if isinstance(value, dict) else ():
             for secret in ("password", "webhook_secret"):
                 if isinstance(one, dict) and secret in one:
-                    raise ValueError(
-                        f"transport.{name}.{secret}: a secret never stands here; use {secret}_env or {secret}_file"
-                    )
+                    what = f"a {secret.replace('_', ' ')} never stands here; use {secret}_env or {secret}_file"
+                    raise ValueError(f"transport.{name}.{secret}: {what}")
         return value
 
     @field_validator("bounces", mode="before")

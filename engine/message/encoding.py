@@ -22,7 +22,7 @@ _MOST_KEPT = 20_000  # values; a catalogue's titles and prices come again and ag
 _LONGEST_KEPT = 300
 _NEWLINES = re.compile(r"\r\n?")
 # What stands for itself in HTML and in quoted-printable; asked first, because nearly all values are so.
-_PLAIN = re.compile(r"(?=.{1,75}\Z)[!#-%(-;?-~]+(?: [!#-%(-;?-~]+)*", re.ASCII).fullmatch
+_PLAIN = re.compile(r"(?=[^.].{0,74}\Z)[!#-%(-;?-~]+(?: [!#-%(-;?-~]+)*", re.ASCII).fullmatch
 _UNPRINTED = re.compile("[^\x20-\x7e\xa0-\u2027\u202f-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 _BLANK_RUNS = re.compile(rb"  |\t")
 
@@ -63,17 +63,23 @@ def piece(text: str) -> bytes:
         and text.isprintable()  # no line end
         and "=" not in text
         and "  " not in text
+        and not text.startswith(".")
     ):
         return text.encode()
     if "\r" in text:
         text = _NEWLINES.sub("\n", text)
     # With one more character behind it, which has its column, and before which a blank may stay a blank.
     raw = binascii.b2a_qp(f"{text}x".encode("utf-8", "replace"), istext=True)[:-1]
-    return _relaxed(text) if _BLANK_RUNS.search(raw) else raw.replace(b"\n", b"\r\n")
+    needs_care = _BLANK_RUNS.search(raw) or raw.startswith(b".") or b"\n." in raw
+    return _relaxed(text) if needs_care else raw.replace(b"\n", b"\r\n")
 
 
 def _relaxed(text: str) -> bytes:
-    """As `piece`, with every second blank of a run written out; slow, for literals and rare values."""
+    """As `piece`, with every second blank of a run written out, and every dot at the head of a line.
+
+    So no line begins with a dot, and nobody has to copy the mail to put a second one before it (RFC 5321 4.5.2). Slow,
+    for literals and rare values.
+    """
     out: list[str] = []
     for line in text.encode("utf-8", "replace").split(b"\n"):
         written, column, last = ["\r\n"] if out else [], 0, len(line) - 1
@@ -83,6 +89,8 @@ def _relaxed(text: str) -> bytes:
             if column + len(sign) > _COLUMNS:
                 written.append("=\r\n")
                 column = 0
+            if sign == "." and column == 0:
+                sign = "=2E"
             written.append(sign)
             column += len(sign)
         if last >= 0 and written[-1] == " ":
@@ -119,7 +127,12 @@ class _HtmlValues(_Pieces):
     """Values of an HTML part: escaped, encoded."""
 
     def __missing__(self, text: str) -> bytes:
-        return self._keep(text, text.encode() if _PLAIN(text) else piece(str(escape(text[: LONGEST_VALUE + 1]))))
+        if not _PLAIN(text):
+            return self._keep(text, piece(str(escape(text[: LONGEST_VALUE + 1]))))
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        self[text] = made = text.encode()
+        return made
 
 
 class _TextValues(_Pieces):
@@ -127,7 +140,10 @@ class _TextValues(_Pieces):
 
     def __missing__(self, text: str) -> bytes:
         if _PLAIN(text):
-            return self._keep(text, text.encode())
+            if len(self) >= _MOST_KEPT:
+                self.clear()
+            self[text] = made = text.encode()
+            return made
         if is_ragged(text):
             raise Ragged(f"{text[:60]!r}")
         said = HTML_VALUES.get(text)
@@ -139,21 +155,23 @@ class _ShownAddresses(_Pieces):
     """Whole addresses of an HTML part that have passed the guard."""
 
     def __missing__(self, text: str) -> bytes:
-        return self._keep(text, Address(piece(str(escape(text)))))
+        return self._keep(text, Address(text.encode() if _PLAIN(text) else piece(str(escape(text)))))
 
 
 class _HtmlAddresses(_Pieces):
     """Whole addresses of an HTML part, guarded first."""
 
     def __missing__(self, text: str) -> bytes:
-        return self._keep(text, SHOWN_ADDRESSES[address(text)])
+        said = address(text)
+        return self._keep(text, Address(said.encode() if _PLAIN(said) else piece(str(escape(said)))))
 
 
 class _TextAddresses(_Pieces):
     """Whole addresses of a text part, guarded first."""
 
     def __missing__(self, text: str) -> bytes:
-        return self._keep(text, piece(address(text)))
+        said = HTML_ADDRESSES.get(text)
+        return self._keep(text, said if said is not None and b"&" not in said else Address(piece(address(text))))
 
 
 def is_ragged(text: str) -> bool:

@@ -34,7 +34,7 @@ class Body:
     """Both parts of a message in quoted-printable. `form`: how DKIM may call it, `simple` or `relaxed`."""
 
     text: bytes
-    html: bytes
+    html: Sequence[bytes]  # its pieces
     form: str
 
 
@@ -60,49 +60,33 @@ class MailFrame:
         checked_delivery_id(delivery_id)
         if delivery_id in self.headers.feedback_id:
             raise RenderFailed("Feedback-ID holds the delivery id; Gmail wants no value that names one recipient")
-        to_line, subject_line, date_line = (
-            address_line("To", to),
-            _subject_line(subject),
-            _date_line(date.replace(microsecond=0)),
+        own = _Own(
+            to=address_line("To", to),
+            subject=_subject_line(subject),
+            date=_date_line(date.replace(microsecond=0)),
+            message_id=f"<{delivery_id}@{self.domain}>",
+            boundary=f'"=_{delivery_id}"',
+            unsubscribe=self._unsubscribe(unsubscribe_url),
         )
-        unsubscribe = self._unsubscribe(unsubscribe_url)
-        # "=_" never occurs in quoted-printable text, so no body can contain the boundary (RFC 2045 6.7).
-        opening = f"{self.from_line}\r\n{to_line}\r\n{subject_line}\r\n"
+        opening = f"{self.from_line}\r\n{own.to}\r\n{own.subject}\r\n"
         rest = (
-            f"Message-ID: <{delivery_id}@{self.domain}>\r\n{self.reply_line}MIME-Version: 1.0\r\n"
-            f'Content-Type: multipart/alternative;\r\n boundary="=_{delivery_id}"\r\n{unsubscribe}{self.closing}'
+            f"Message-ID: {own.message_id}\r\n{self.reply_line}MIME-Version: 1.0\r\n"
+            f"Content-Type: multipart/alternative;\r\n boundary={own.boundary}\r\n{own.unsubscribe}{self.closing}"
         )
-        mark = delivery_id.encode()
-        whole = b"".join(
-            (
-                b"--=_",
-                mark,
-                _TEXT_PART,
-                body.text,
-                b"\r\n--=_",
-                mark,
-                _HTML_PART,
-                body.html,
-                b"\r\n--=_",
-                mark,
-                b"--\r\n",
-            )
-        )
-        hashed = hashlib.sha256(whole)
-        signatures = ""
+        head = f"{opening}{own.date}\r\n{rest}\r\n".encode()
+        # Each copy of a body costs more than all headers together: one where nobody signs, else two.
         if self.signers:
-            signed = (
-                f"{self.relaxed_from}{relaxed(to_line)}\r\n{relaxed(subject_line)}\r\n{relaxed(date_line)}\r\n"
-                f"message-id:<{delivery_id}@{self.domain}>\r\n{self.relaxed_middle}"
-                f'content-type:multipart/alternative; boundary="=_{delivery_id}"\r\n'
-                f"{_relaxed_lines(unsubscribe)}{self.relaxed_closing}"
-            )
-            signatures = self._signatures(signed, hashed.digest(), date, bool(unsubscribe), body.form)
+            whole = b"".join(_body(delivery_id.encode(), body))
+            hashed = hashlib.sha256(whole)
+            data = b"".join((self._signatures(own, hashed.digest(), date, body.form), head, whole))
+        else:
+            data = b"".join((head, *_body(delivery_id.encode(), body)))
+            hashed = hashlib.sha256(memoryview(data)[len(head) :])
         return Mail(
             delivery_id=delivery_id,
             envelope_from=envelope_from(self.headers, delivery_id),
             recipient=to.email,
-            data=b"".join((f"{signatures}{opening}{date_line}\r\n{rest}\r\n".encode(), whole)),
+            data=data,
             digest=digest(f"{opening}{rest}".encode(), hashed.hexdigest()),
         )
 
@@ -113,16 +97,35 @@ class MailFrame:
             raise RenderFailed("marketing mail has no unsubscribe address; set base_url in [tracking]")
         return ""
 
-    def _signatures(self, signed: str, body_hash: bytes, date: datetime, is_list: bool, form: str) -> str:
+    def _signatures(self, own: "_Own", body_hash: bytes, date: datetime, form: str) -> bytes:
+        is_list = bool(own.unsubscribe)
         seals = self.seals.get((is_list, form))
         if seals is None:
             seals = self.seals[is_list, form] = [seal(one, self._present(is_list), form) for one in self.signers]
+        signed = (
+            f"{self.relaxed_from}{relaxed(own.to)}\r\n{relaxed(own.subject)}\r\n{relaxed(own.date)}\r\n"
+            f"message-id:{own.message_id}\r\n{self.relaxed_middle}"
+            f"content-type:multipart/alternative; boundary={own.boundary}\r\n"
+            f"{_relaxed_lines(own.unsubscribe)}{self.relaxed_closing}"
+        )
         said, seconds = binascii.b2a_base64(body_hash, newline=False).decode(), int(date.timestamp())
-        return "".join([one.line(signed, said, seconds) for one in seals])
+        return "".join([one.line(signed, said, seconds) for one in seals]).encode()
 
     def _present(self, is_list: bool) -> Sequence[str]:
         lines = [line.partition(":")[0].lower() for line in f"{self.reply_line}{self.closing}".split("\r\n")]
         return [*_ALWAYS, *lines, *(("list-unsubscribe", "list-unsubscribe-post") if is_list else ())]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """What one mail's headers hold that no other's do."""
+
+    to: str
+    subject: str
+    date: str
+    message_id: str
+    boundary: str
+    unsubscribe: str  # both lines
 
 
 def mail_frame(headers: MailHeaders, signers: tuple[Signer, ...] = ()) -> MailFrame:
@@ -150,6 +153,12 @@ def mail_frame(headers: MailHeaders, signers: tuple[Signer, ...] = ()) -> MailFr
 def digest(stable_headers: bytes, body_hash: str) -> str:
     """What tells one mail from another: over all its headers but Date and DKIM-Signature, and its body's hash."""
     return hashlib.sha256(b"%b\r\n%b" % (stable_headers, body_hash.encode())).hexdigest()
+
+
+def _body(mark: bytes, body: Body) -> list[bytes]:
+    # "=_" never occurs in quoted-printable text, so no part can contain the boundary (RFC 2045 6.7).
+    start = b"--=_%b" % mark
+    return [start, _TEXT_PART, body.text, b"\r\n", start, _HTML_PART, *body.html, b"\r\n", start, b"--\r\n"]
 
 
 @lru_cache(maxsize=1024)

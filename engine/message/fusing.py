@@ -44,11 +44,16 @@ class Encoded:
 
     subject: str
     preheader: str
-    html: bytes
+    html_pieces: Pieces  # not joined: whoever makes a mail of them joins them with the rest, once
     text: bytes
     is_relaxed: bool  # are html and text already what DKIM calls relaxed?
     trace: "Trace | None"  # how it came about; None where it was encoded as a whole
     plainly: Callable[[], Rendered] = field(repr=False)  # the same message in words
+
+    @property
+    def html(self) -> bytes:
+        """The HTML part."""
+        return b"".join(self.html_pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def encoded(rendered: Rendered) -> Encoded:
     return Encoded(
         subject=rendered.subject,
         preheader=rendered.preheader,
-        html=quoted_printable(rendered.html),
+        html_pieces=[quoted_printable(rendered.html)],
         text=quoted_printable(rendered.text),
         is_relaxed=False,
         trace=None,
@@ -147,32 +152,31 @@ def _fused_mail(
     if len(subject) > LONGEST_SUBJECT:
         raise NotFused("a subject that is refused")
     preheader = in_one_line(template.preheader, fused.preheader, "preheader")
-    html, html_pieces, html_way = _html(fused, parent, frame, attribute, values)
+    html, html_way = _html(fused, parent, frame, attribute, values)
     text, text_pieces, text_way = _text(fused, parent, frame, attribute, values)
-    is_traced = bool(html_pieces and text_pieces)
+    is_traced = fused.html is not None and bool(text_pieces)
     return Encoded(
         subject=subject,
         preheader=preheader,
-        html=html,
+        html_pieces=html,
         text=text,
         is_relaxed=is_traced,
-        trace=Trace(fused, html_pieces, html_way, text_pieces, text_way, addresses.counted) if is_traced else None,
+        trace=Trace(fused, html, html_way, text_pieces, text_way, addresses.counted) if is_traced else None,
         plainly=plainly,
     )
 
 
 def _html(
     fused: Fused, parent: dict[str, Any], frame: Frame, attribute: Callable[[str], Any], values: dict[str, Any]
-) -> tuple[bytes, Pieces, list[int]]:
+) -> tuple[Pieces, list[int]]:
     template = fused.template
     if fused.html is None:
-        return quoted_printable(run(programs(template).html, template.html, values)), [], []
+        return [quoted_printable(run(programs(template).html, template.html, values))], []
     pieces, way = fused.html.pieces(parent, frame, attribute)
-    html = b"".join(pieces)
     # No character takes less than an octet, so what is within the limit here is within it in words.
-    if len(html) > LARGEST_OUTPUT:
+    if sum(map(len, pieces)) > LARGEST_OUTPUT:
         raise NotFused("a message that may be too large")
-    return html, pieces, way
+    return pieces, way
 
 
 def _text(

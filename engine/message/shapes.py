@@ -48,7 +48,7 @@ def findings_of(message: Encoded, leaving_out: Collection[str] = _NOTHING_LEFT_O
 
 def _is_fine(message: Encoded, trace: Trace, may_be_local: bool) -> bool:
     return (
-        len(message.html) <= WARN_BYTES  # in words it is no larger
+        sum(map(len, message.html_pieces)) <= WARN_BYTES  # in words it is no larger
         and _line_is_fine(message.subject)
         and (not message.preheader or _line_is_fine(message.preheader))
         and _prefix_is_fine(trace.prefix, may_be_local)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from command_line import Commands
+from databases import create_database, on_server
 from fault_trial import SEED, Faulty
 from faulty_server import FaultyServer
 from sender_host import SenderHost
@@ -105,18 +106,6 @@ def host(_host: SenderHost) -> Iterator[SenderHost]:
     """Starts real processes that send, within milliseconds."""
     yield _host
     _host.end_all()
-
-
-def create_database(server_url: str, name: str, template: str | None = None) -> str:
-    on_server(server_url, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
-    return sa.engine.make_url(server_url).set(database=name).render_as_string(hide_password=False)
-
-
-def on_server(server_url: str, statement: str) -> None:
-    url = server_url.replace("postgresql://", "postgresql+psycopg://", 1)
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(statement)
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import memory, reference
+from benchmarks import reference
 from benchmarks.__main__ import measured
 from benchmarks.meter import RunFailed
 from benchmarks.report import Report
 from benchmarks.rounds import DRY, NAIVE, PLAIN, SIGNED, YARDSTICK, Bench, Size
-from benchmarks.sinks import cheap_sink, postfix_tool, reading_sink
+from benchmarks.sinks import postfix_tool, reading_sink
 from benchmarks.table import Row, markdown, rows_of
 
 _ALWAYS = (YARDSTICK, PLAIN, SIGNED, NAIVE, DRY)
@@ -91,13 +91,3 @@ def test_a_run_that_lost_a_message_is_no_result(report: Report, tmp_path: Path) 
 
     with pytest.raises(RunFailed, match="31 messages were sent, the server took 30"):
         bench.engine(PLAIN, bench.sink, signed=False, processes=1)
-
-
-@pytest.mark.soak
-def test_a_sender_holds_no_more_for_a_million_people_than_for_ten_thousand(tmp_path: Path) -> None:
-    made = reference.make(tmp_path / "made", contacts=200, messages=1)
-    found = memory.sender_peaks(
-        made, memory.FEW, memory.MANY, tmp_path / "memory", cheap_sink(tmp_path) or reading_sink()
-    )
-
-    assert found.ratio <= memory.MUST

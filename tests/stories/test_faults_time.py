@@ -52,13 +52,13 @@ def test_senders_that_sleep_past_their_lease_double_nobody_and_lose_nobody(
 
 
 @pytest.mark.soak
-def test_senders_that_sleep_two_hundred_times_double_nobody_and_lose_nobody(
+def test_senders_that_sleep_a_hundred_times_double_nobody_and_lose_nobody(
     host: SenderHost, shop: Shop, faulty: Faulty, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.import_text("contacts", people(PEOPLE, PEOPLE + 40_000))
     trial = Trial("asleep", host, shop, faulty(pause=0.002, chunking=True), capsys)
 
-    slept = put_to_sleep(trial, "more", times=200)
+    slept = put_to_sleep(trial, "more", times=100)
 
     trial.assert_accounted(in_doubt_at_most=DEPTH * slept, times_asleep=slept)
 

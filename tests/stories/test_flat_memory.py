@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import memory
+from benchmarks import memory, reference
 from benchmarks.sinks import cheap_sink, reading_sink
 
 
 def flat(few: int, many: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = memory.sender_peaks(few, many, folder, cheap_sink(folder) or reading_sink())
+    made = reference.make(folder / "made", contacts=150, messages=1)
+    found = memory.sender_peaks(made, few, many, folder, cheap_sink(folder) or reading_sink())
 
     with capsys.disabled():
         print(f"\n{few:,} messages: {found.few_mb:.0f} MB; {many:,}: {found.many_mb:.0f} MB; {found.ratio:.2f} times")

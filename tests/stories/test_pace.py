@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from sink import Sink
 from story_shop import HEAD, Shop, agreed, in_state, quiet, standings
 
@@ -16,6 +17,7 @@ from engine.clock import clock_set_to
 from engine.ledger import scope_of
 from engine.model import MessageState
 from engine.pipeline import Mailer
+from engine.store.tables import breaker, suppression
 
 THROTTLE = "421 4.7.0 too many messages, slow down"
 MANY, SOME = 60, 20
@@ -276,3 +278,55 @@ def test_what_holds_mail_back_is_told_by_status(
     run(["--workspace", str(sqlite_shop.folder), "status", "--format", "table"])
 
     assert "15 messages over main wait: all 10 messages of today are out, until " in capsys.readouterr().out
+
+
+def test_the_first_transport_is_used_again_when_it_is_back(sqlite_shop: Shop, sink: Sink, second: Sink) -> None:
+    with_backup(sqlite_shop, sink.port, second.port)
+    sink.go_down()
+    assert 25 == send(sqlite_shop).counts["sent"]
+    sink.start()
+    mailer = sqlite_shop.open()
+    with mailer.store.write() as db:  # the time that it is left alone is over
+        db.execute(sa.update(breaker).values(open_until=0.0))
+
+    sqlite_shop.campaign("few", name="again")
+    pipeline.send(mailer, "again", None, "once", mailer.clock(), agreed, quiet)
+
+    assert (25, 25) == (len(sink.taken), len(second.taken))
+    assert ledger.breaker_open(mailer.store, "main") is None
+
+
+# ---------------------------------------------------------------- what the other side thinks of us
+
+
+def test_a_destination_that_refuses_us_three_times_in_a_row_is_held_and_nobody_is_suppressed(
+    sqlite_shop: Shop, sink: Sink
+) -> None:
+    sqlite_shop.configure(sink.port)
+    with_two_domains(sqlite_shop)
+    refused = "550 5.7.1 Our system has detected that this message is likely unsolicited mail; blocked"
+    sink.answers = lambda stage, to: refused if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    mailer = sqlite_shop.open()
+
+    sent = send(sqlite_shop, "mixed", mailer)
+
+    assert (SOME, 3, MANY - 3) == tuple(sent.counts[key] for key in ("sent", "refused", "waiting"))
+    assert any("to slow.test over main wait: blocked: 550 5.7.1" in note for note in sent.notes)
+    assert not suppressions(mailer)
+
+
+def test_one_block_that_says_later_holds_its_destination_at_once(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    with_two_domains(sqlite_shop)
+    later = "421 4.7.26 This mail is unauthenticated, try again later"
+    sink.answers = lambda stage, to: later if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    mailer = sqlite_shop.open()
+
+    sent = send(sqlite_shop, "mixed", mailer)
+
+    assert (SOME, 1, MANY - 1) == tuple(sent.counts[key] for key in ("sent", "deferred", "waiting"))
+
+
+def suppressions(mailer: Mailer) -> int:
+    with mailer.store.read() as db:
+        return db.scalar(sa.select(sa.func.count()).select_from(suppression)) or 0

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from desk import Desk
 
+from engine.store.migrating import newest_version
+
 Edited = Callable[[str, str, str], None]
 
 ERROR, USAGE, FINDINGS, REFUSED, UNFINISHED = 1, 2, 3, 4, 5
@@ -36,7 +38,11 @@ def test_a_folder_without_a_workspace_names_init(bare_desk: Desk) -> None:
     [
         ('currency = "GBP"', 'curency = "GBP"', "config.toml: unknown key shop.curency; did you mean 'currency'?"),
         ("[tracking]", "[trackng]", "config.toml: unknown key trackng; did you mean 'tracking'?"),
-        ('kind = "outbox"', 'kind = "outbx"', "config.toml: transport.main.kind: Input should be 'smtp' or 'outbox'"),
+        (
+            'kind = "outbox"',
+            'kind = "outbx"',
+            "config.toml: transport.main.kind: Input should be 'smtp', 'outbox', 'resend' or 'ses'",
+        ),
         (
             'timezone = "Europe/London"',
             'timezone = "Europe/Londn"',
@@ -62,7 +68,7 @@ def test_a_folder_without_a_workspace_names_init(bare_desk: Desk) -> None:
         (
             'kind = "outbox"',
             'kind = "outbox"\npassword_file = "nope"',
-            "config.toml: password_file nope can't be read: No such file or directory",
+            "config.toml: the secret's file nope can't be read: No such file or directory",
         ),
         (
             "[shop]",
@@ -147,9 +153,10 @@ def test_a_database_that_was_not_migrated_names_the_upgrade(desk: Desk) -> None:
         db.execute("DROP TABLE alembic_version")
     db.close()
 
-    assert (ERROR, "the database is at version none, this engine needs 0001; run `mailer db upgrade`") == desk.wrong(
-        "status"
-    )
+    assert (
+        ERROR,
+        f"the database is at version none, this engine needs {newest_version()}; run `mailer db upgrade`",
+    ) == desk.wrong("status")
 
 
 def test_a_database_of_a_newer_engine_is_left_alone(desk: Desk) -> None:
@@ -159,7 +166,7 @@ def test_a_database_of_a_newer_engine_is_left_alone(desk: Desk) -> None:
 
     assert (
         ERROR,
-        "the database is at version 9999, this engine needs 0001; install the newer engine that made it",
+        f"the database is at version 9999, this engine needs {newest_version()}; install the newer engine that made it",
     ) == desk.wrong("status")
     code, told = desk.wrong("db upgrade")
     assert ERROR == code

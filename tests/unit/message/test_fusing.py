@@ -92,6 +92,8 @@ def test_a_nasty_value_arrives_as_it_would_plainly(name: str, body: str) -> None
 
 @given(st.one_of(st.text(), st.text("=.\n\r \tFrom-_ab", max_size=300), st.sampled_from(NAMES)))
 @example("x" * 76)
+@example(".")
+@example("x" * 74 + "é.\n..")
 @example("a" * 74 + "  b")
 @example("=" * 30 + " ")
 @example("é" * 40)
@@ -101,7 +103,7 @@ def test_a_piece_holds_its_text_within_its_columns_and_without_runs_of_blanks(te
     assert arriving(text) == decoded(made + b"=\r\n")
     assert max(map(len, made.split(b"\r\n"))) <= 76
     assert len(made.rpartition(b"\n")[2]) <= 75
-    assert not [sign for sign in (b"  ", b"\t", b" \r\n") if sign in made]
+    assert not [sign for sign in (b"  ", b"\t", b" \r\n", b"\r\n.") if sign in b"\r\n" + made]
 
 
 def test_what_can_be_known_beforehand_costs_no_piece_of_its_own() -> None:
