@@ -91,9 +91,7 @@ def link_addresses(settings: Settings, keys: Keys, plan_id: int, letter: Letter)
         """Names no person; where it depends on the person it stays as it is."""
         if message.literal_destination(letter.template, site) is None:
             return destination
-        version = letter.template.hash
-        tag = keys.campaign_tag(plan_id, f"{letter.variant}/{version}", site)
-        return f"{base}/a/{plan_id}/{quote(letter.variant, safe='')}/{version}/{site}/{tag}"
+        return _counted_link(keys, base, plan_id, letter.variant, letter.template.hash, site)
 
     def plain(_site: int, _occurrence: int, destination: str) -> str:
         return destination
@@ -107,6 +105,13 @@ def link_addresses(settings: Settings, keys: Keys, plan_id: int, letter: Letter)
         preferences=f"{base}/p/{tokens.unsubscribe}",
         view=f"{base}/v/{tokens.view}",
     )
+
+
+@lru_cache(maxsize=4096)
+def _counted_link(keys: Keys, base: str, plan_id: int, variant: str, version: str, site: int) -> str:
+    """The same for everybody who gets this variant."""
+    tag = keys.campaign_tag(plan_id, f"{variant}/{version}", site)
+    return f"{base}/a/{plan_id}/{quote(variant, safe='')}/{version}/{site}/{tag}"
 
 
 def composer(mailer: Mailer, *, campaign: str, plan_id: int, message_class: str, transport: str | None) -> Composer:

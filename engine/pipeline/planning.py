@@ -106,7 +106,7 @@ def drafter(mailer: Mailer, templates: Templates, at: datetime) -> Callable[[Var
         context = message.context_for(template, person.profile, person.picks, shop, at, known)
         missing = ""
         try:
-            message.render(template, context, message.PLAIN_ADDRESSES)
+            message.render_mail(template, context, message.PLAIN_ADDRESSES)
         except RenderFailed as fault:
             missing = str(fault)
         named = {**context, TO_NAME: person.profile.full_name or person.profile.given_name or ""}
