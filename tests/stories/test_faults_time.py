@@ -56,7 +56,7 @@ def test_senders_that_sleep_a_hundred_times_double_nobody_and_lose_nobody(
     host: SenderHost, shop: Shop, faulty: Faulty, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop.import_text("contacts", people(PEOPLE, PEOPLE + 40_000))
-    trial = Trial("asleep", host, shop, faulty(pause=0.002, chunking=True), capsys)
+    trial = Trial("asleep", host, shop, faulty(pause=0.01, chunking=True), capsys)
 
     slept = put_to_sleep(trial, "more", times=100)
 
