@@ -19,6 +19,7 @@ import urllib3.exceptions as http
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from engine.delivery.envelope import is_path
 from engine.errors import TransportRefused, TransportUnavailable
 from engine.model import Mail, MessageState, Outcome
 from engine.replies import shortened
@@ -29,11 +30,6 @@ _CONNECT = 30.0
 _LONGEST = 600.0  # for a whole answer, however slowly it drips
 _SLICE = 0.1  # a signal handler runs between two slices of a wait
 _AGENT = "mailer/0.1"  # Resend answers nobody who doesn't say who they are
-# No blank, bracket, quote, comma or control character: nothing that could name a second person.
-_ADDRESS = re.compile(
-    r"[^\s<>()\[\],;:\\\"@\x00-\x20\x7f-\xa0\ud800-\udfff]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
-)
-_LONGEST_ADDRESS = 254
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]|[^\x00-\xff]")
 
 
@@ -84,7 +80,7 @@ def meaning(table: tuple[Meaning, ...], status: int, said: str) -> Outcome:
 
 def unsendable(mail: Mail) -> Outcome | None:
     """Why this mail must not be offered to an API at all, if so."""
-    if len(mail.recipient) > _LONGEST_ADDRESS or not _ADDRESS.fullmatch(mail.recipient):
+    if not is_path(mail.recipient):
         return Outcome(state=MessageState.REFUSED, reason="bad_address", stage=HTTP)
     # SES takes no local part beyond ASCII (API model, Destination), and Resend hands over to SES.
     if not mail.recipient.isascii():
@@ -127,6 +123,21 @@ class Api:
     def is_warm(self) -> bool:
         """Whether the API answered so lately that its connection may be taken for alive."""
         return self._session is not None and time.monotonic() - self._used_at < IDLE_SECONDS
+
+    def kept_back(self, in_doubt: bool, check: Callable[[], None]) -> Outcome | None:
+        """Why nothing can be handed over now, if so; nobody has been asked yet.
+
+        A connection that is cold, or an answer that was lost, is a reason to `check` first whether anybody is there.
+        """
+        if self.is_cut:
+            return stopped()
+        if self.is_warm and not in_doubt:
+            return None
+        try:
+            check()
+        except TransportUnavailable as fault:
+            return stopped() if self.is_cut else not_handed_over(fault)
+        return None
 
     def cut(self, seconds: float) -> None:
         """Wait this long at most from now on."""

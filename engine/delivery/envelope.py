@@ -78,7 +78,12 @@ def _path(address: str) -> str:
         local, _, domain = address.rpartition("@")
         if not domain.isascii():
             address = f"{local}@{_ascii_domain(domain)}"
-    return address if len(address) <= _LONGEST_PATH and _PATH.fullmatch(address) else ""
+    return address if is_path(address) else ""
+
+
+def is_path(address: str) -> bool:
+    """Whether an address may be named to a server: nothing in it could end the command or name a second person."""
+    return len(address) <= _LONGEST_PATH and _PATH.fullmatch(address) is not None
 
 
 @lru_cache(maxsize=1024)

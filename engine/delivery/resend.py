@@ -88,7 +88,7 @@ class ResendTransport:
     def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
         """Hand mails over, up to a hundred in one go; see `transport.Transport.deliver`."""
         for first in offers:
-            kept_back = self._kept_back()
+            kept_back = self._api.kept_back(self._in_doubt, self.check)
             if kept_back is not None:
                 yield first.ord, kept_back
                 return
@@ -125,18 +125,6 @@ class ResendTransport:
         self._api.close()
 
     # ------------------------------------------------------------ before the request: every failure is certain
-
-    def _kept_back(self) -> Outcome | None:
-        """Why nothing can be handed over now, if so; nobody has been asked yet."""
-        if self._api.is_cut:
-            return stopped()
-        if self._api.is_warm and not self._in_doubt:
-            return None
-        try:
-            self.check()
-        except TransportUnavailable as fault:
-            return stopped() if self._api.is_cut else not_handed_over(fault)
-        return None
 
     def _handed_over(self, taken: list[Offer]) -> Iterator[Answer]:
         letters = []

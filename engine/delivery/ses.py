@@ -88,7 +88,9 @@ class SesTransport:
     def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
         """Hand mails over, one after another; see `transport.Transport.deliver`."""
         for offer in offers:
-            outcome = self._kept_back() or unsendable(offer.mail) or self._handed_over(offer)
+            outcome = (
+                self._api.kept_back(self._in_doubt, self.check) or unsendable(offer.mail) or self._handed_over(offer)
+            )
             yield offer.ord, outcome
             if outcome.reason in ENDING:
                 return
@@ -100,18 +102,6 @@ class SesTransport:
     def close(self) -> None:
         """Hang up; a later `deliver` connects again."""
         self._api.close()
-
-    def _kept_back(self) -> Outcome | None:
-        """Why nothing can be handed over now, if so; nobody has been asked yet."""
-        if self._api.is_cut:
-            return stopped()
-        if self._api.is_warm and not self._in_doubt:
-            return None
-        try:
-            self.check()
-        except TransportUnavailable as fault:
-            return stopped() if self._api.is_cut else not_handed_over(fault)
-        return None
 
     def _handed_over(self, offer: Offer) -> Outcome:
         body = _body(offer.mail)
