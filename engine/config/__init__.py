@@ -2,14 +2,18 @@
 
 from engine.config.loading import File, Settings, load_settings, new_key, shipped
 from engine.config.sections import (
+    Alerts,
     Bounces,
     Brake,
+    Caps,
     ClockSettings,
     Database,
     Destination,
     Dkim,
     Limits,
     Paths,
+    Quiet,
+    QuietHere,
     Secret,
     Sender,
     Shop,
@@ -19,8 +23,10 @@ from engine.config.sections import (
 )
 
 __all__ = [
+    "Alerts",
     "Bounces",
     "Brake",
+    "Caps",
     "ClockSettings",
     "Database",
     "Destination",
@@ -28,6 +34,8 @@ __all__ = [
     "File",
     "Limits",
     "Paths",
+    "Quiet",
+    "QuietHere",
     "Secret",
     "Sender",
     "Settings",

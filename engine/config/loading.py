@@ -14,13 +14,16 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from engine.clock import Clock, clock_set_to, system_clock
 from engine.config.sections import (
     APIS,
+    Alerts,
     Bounces,
+    Caps,
     ClockSettings,
     Database,
     Destination,
     Dkim,
     Limits,
     Paths,
+    QuietHere,
     Secret,
     Section,
     Sender,
@@ -43,6 +46,7 @@ class File(Section):
     dkim: dict[str, Dkim] = Field(default_factory=dict)
     limits: Limits = Limits()
     bounces: Bounces = Bounces()
+    alerts: Alerts = Alerts()
     web: Web = Web()
     secret: Secret = Secret()
     paths: Paths = Paths()
@@ -64,6 +68,19 @@ class File(Section):
         if isinstance(value, dict) and "password" in value:
             raise ValueError("bounces.password: a password never stands here; use password_env or password_file")
         return value
+
+    @field_validator("web", mode="before")
+    @classmethod
+    def _nor_there(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "in_token" in value:
+            raise ValueError("web.in_token: a token never stands here; use in_token_env or in_token_file")
+        return value
+
+    @model_validator(mode="after")
+    def _alerts_have_a_way(self) -> "File":
+        if self.alerts.transport and self.alerts.transport not in self.transport:
+            raise ValueError(f"alerts.transport: {self.alerts.transport!r} is no transport of this file")
+        return self
 
     @model_validator(mode="after")
     def _backups_exist(self) -> "File":
@@ -125,6 +142,7 @@ def load_settings(workspace: Path, environ: "os._Environ[str] | dict[str, str] |
         checked = File.model_validate(raw)
         transports = {name: _with_secrets(name, one, workspace, environ) for name, one in checked.transport.items()}
         password = _secret("bounces", "password", checked.bounces, workspace, environ)
+        in_token = _secret("web", "in_token", checked.web, workspace, environ)
     except ValidationError as fault:
         raise BadConfig(f"{path}: " + "; ".join(_told(error) for error in fault.errors())) from None
     except OSError as fault:
@@ -132,6 +150,7 @@ def load_settings(workspace: Path, environ: "os._Environ[str] | dict[str, str] |
     bounces = checked.bounces.model_copy(update={"password": password})
     update = {name: getattr(checked, name) for name in File.model_fields}
     update |= {"transport": transports, "bounces": bounces}
+    update |= {"web": checked.web.model_copy(update={"in_token": in_token})}
     old = tuple(SecretStr(_read_key(workspace / name)) for name in checked.secret.old_keys)
     key = environ.get("MAILER_KEY") or _read_key(workspace / checked.secret.key_file)
     return Settings.model_construct(**update, workspace=workspace, key=SecretStr(key), old_keys=old)
@@ -179,7 +198,7 @@ def _with_secrets(
 
 
 def _secret(
-    where: str, name: str, section: TransportSettings | Bounces, workspace: Path, environ: dict[str, str]
+    where: str, name: str, section: TransportSettings | Bounces | Web, workspace: Path, environ: dict[str, str]
 ) -> SecretStr | None:
     variable, file = getattr(section, f"{name}_env"), getattr(section, f"{name}_file")
     if variable:
@@ -200,7 +219,9 @@ def _told(error: Any) -> str:
 
 def _known_keys(where: tuple[Any, ...]) -> list[str]:
     """The keys that the table around `where` may hold."""
-    named = {"transport": TransportSettings, "dkim": Dkim, "destination": Destination}  # [transport.NAME]
+    # [transport.NAME] and their like
+    named = {"transport": TransportSettings, "dkim": Dkim, "destination": Destination}
+    named |= {"class": Caps, "quiet_in": QuietHere}
     owner: Any = File
     parts = [str(part) for part in where[:-1]]
     while parts:
@@ -208,4 +229,6 @@ def _known_keys(where: tuple[Any, ...]) -> list[str]:
         owner = named[part] if part in named else owner.model_fields[part].annotation
         parts = parts[1:] if part in named else parts
     fields = getattr(owner, "model_fields", {})
-    return [info.alias or name for name, info in fields.items() if name not in ("password", "webhook_secret")]
+    return [
+        info.alias or name for name, info in fields.items() if name not in ("password", "webhook_secret", "in_token")
+    ]

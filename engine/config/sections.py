@@ -179,10 +179,36 @@ class Destination(Section):
     daily: int = Field(default=0, ge=0)
 
 
-class Limits(Section):
+class Caps(Section):
+    """How many messages one contact gets at most, all campaigns and journeys together; 0: no cap."""
+
+    messages_per_day: int = Field(default=0, ge=0)  # in any 24 hours
+    messages_per_7_days: int = Field(default=0, ge=0)
+    messages_per_30_days: int = Field(default=0, ge=0)
+
+
+class Quiet(Section):
+    """When nobody is mailed, by each recipient's own clock. Transactional messages are exempt."""
+
+    hours: str = Field(default="", pattern=r"^(|([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)$")  # 21:00-08:00
+    weekends: bool = False  # true: nothing on the country's weekend days
+    holidays: bool = False  # true: nothing on the country's public holidays
+
+
+class QuietHere(Section):
+    """What is otherwise in one country (ISO 3166 code); what is left out is as in `[limits.quiet]`."""
+
+    hours: str | None = Field(default=None, pattern=r"^(|([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)$")
+    weekends: bool | None = None
+    holidays: bool | None = None
+
+
+class Limits(Caps):
     """How much is too much."""
 
-    messages_per_30_days: int = Field(default=0, ge=0)  # 0: no cap
+    classes: dict[str, Caps] = Field(default={}, alias="class")  # beside the caps of all together
+    quiet: Quiet = Quiet()
+    quiet_in: dict[str, QuietHere] = {}
     brake: Brake = Brake()
     destination: dict[str, Destination] = {}
 
@@ -208,10 +234,22 @@ class Bounces(Section):
         return self
 
 
+class Alerts(Section):
+    """Whom to tell, once per cause, when a person should look."""
+
+    webhook: str = ""  # gets a POST of JSON
+    email: str = ""
+    transport: str = ""  # over which the mail goes; empty: the first
+    late_minutes: int = Field(default=5, ge=1)  # something due is worth a word after so long
+
+
 class Web(Section):
-    """Where the tracking pages listen."""
+    """Where the tracking pages listen, and who may bring in contacts, orders and events."""
 
     listen: str = Field(default="127.0.0.1:8025", pattern=r"^[^\s]+:\d+$")
+    in_token_env: str = ""
+    in_token_file: str = ""
+    in_token: SecretStr | None = Field(default=None, exclude=True)
 
 
 class Secret(Section):

@@ -1,0 +1,62 @@
+"""The nouns: frozen values that stages hand to each other, and the closed lists of states and reasons."""
+
+from engine.model.campaigns import Campaign, Finding, PlanEntry, Variant
+from engine.model.messages import Arm, Hit, JournalProof, Mail, Notice, NoticeKind, Outcome
+from engine.model.people import (
+    FIELDS,
+    TEMPLATE_EXTRAS,
+    Candidate,
+    Card,
+    FieldKind,
+    Picks,
+    Profile,
+    RefusedRow,
+    Standing,
+)
+from engine.model.states import (
+    BatchState,
+    CampaignState,
+    EnrolmentState,
+    EntryState,
+    HitKind,
+    MessageState,
+    PlanState,
+    Severity,
+    SkipReason,
+    TrackingMode,
+    Verdict,
+)
+
+__all__ = [
+    "FIELDS",
+    "TEMPLATE_EXTRAS",
+    "Arm",
+    "BatchState",
+    "Campaign",
+    "CampaignState",
+    "Candidate",
+    "Card",
+    "EnrolmentState",
+    "EntryState",
+    "FieldKind",
+    "Finding",
+    "Hit",
+    "HitKind",
+    "JournalProof",
+    "Mail",
+    "MessageState",
+    "Notice",
+    "NoticeKind",
+    "Outcome",
+    "Picks",
+    "PlanEntry",
+    "PlanState",
+    "Profile",
+    "RefusedRow",
+    "Severity",
+    "SkipReason",
+    "Standing",
+    "TrackingMode",
+    "Variant",
+    "Verdict",
+]
