@@ -33,6 +33,10 @@ CHROMIUM_SWITCHES = [
     "--host-resolver-rules=MAP * ~NOTFOUND",  # no picture is fetched from anywhere
 ]
 RECIPES = ("winback", "winback_discount", "cross_sell", "loyalty")
+JOURNEY_RECIPES = (
+    *("welcome_1", "welcome_2", "welcome_3", "replenish", "basket_1", "basket_2", "winback_last", "milestone"),
+    *("birthday", "referral", "survey", "survey_reminder", "repermission", "repermission_last"),
+)
 LANGUAGES = ("en", "fi", "fa", "vi", "ms", "zh")
 
 SHOPS = {
