@@ -23,6 +23,11 @@ def clock_set_to(moment: datetime) -> Clock:
     return lambda: moment.astimezone(UTC)
 
 
+def clock_running(start: datetime, since: datetime, speed: float) -> Clock:
+    """A clock that stood at `start` at the real moment `since` and runs `speed` times as fast: rehearsals."""
+    return lambda: start.astimezone(UTC) + (system_clock() - since) * speed
+
+
 def parse_moment(text: str, zone: ZoneInfo) -> datetime:
     """ISO 8601 text as an aware UTC time; without an offset it is local time in `zone`; a bare date is its midnight.
 

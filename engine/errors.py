@@ -9,9 +9,10 @@ MailerError                exit 1: the person reading it can act on it
 ├── BadFile                an import file that can't be read at all (single rows are refused, not raised)
 ├── BadRule                a rule that doesn't parse, names an unknown field or mixes types
 ├── BadCampaign            a campaign file
+├── BadJourney             a journey file
 ├── BadTemplate            a template that doesn't compile, with line and column
 ├── RenderFailed           one recipient's message can't be rendered; a finding, never the end of a run
-├── UnknownSegment, UnknownCampaign, UnknownTemplate, UnknownContact, UnknownPlan
+├── UnknownSegment, UnknownCampaign, UnknownJourney, UnknownTemplate, UnknownContact, UnknownPlan
 ├── StoreUnavailable       the database can't be opened, written or is at another version
 ├── MailboxUnavailable     the bounce mailbox can't be opened or read: what it holds stays there
 └── TransportUnavailable   no server answers: nothing was sent
@@ -73,6 +74,10 @@ class BadCampaign(MailerError):
     """A campaign file is wrong; all its faults are in the one message."""
 
 
+class BadJourney(MailerError):
+    """A journey file is wrong; all its faults are in the one message."""
+
+
 class BadTemplate(MailerError):
     """A template does not compile; the message gives file:line:col."""
 
@@ -87,6 +92,10 @@ class UnknownSegment(MailerError):
 
 class UnknownCampaign(MailerError):
     """A campaign name without a file in campaigns/."""
+
+
+class UnknownJourney(MailerError):
+    """A journey name without a file in journeys/ and without a version in the database."""
 
 
 class UnknownTemplate(MailerError):

@@ -24,6 +24,9 @@ _BASE32 = dict.fromkeys(range(128), "!") | {
     for letter, digit in zip(_LETTERS, "0123456789abcdefghijklmnopqrstuv", strict=True)
     for spelt in (letter, letter.upper())
 }
+# Two letters at once; a delivery id is twelve such pairs.
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+_SHIFTS = range(_DELIVERY_BYTES * 8 - 10, -1, -10)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -55,12 +58,15 @@ class Keys:
         self._addresses = _derived(secret, b"address")
         self._tags = {_key_id(one): _derived(one, b"token") for one in (*old, secret)}
         self._current = _key_id(secret)
+        self._head = bytes([self._current])
+        self._inner, self._outer = _hmac_states(self._tags[self._current])
         self.fingerprint = hashlib.sha256(_derived(secret, b"fingerprint")).hexdigest()[:16]
 
     def delivery_id(self, campaign: str, occurrence: str, contact_id: int) -> str:
         """24 lower-case letters and digits: unguessable, the same for every attempt, fit for Message-ID and VERP."""
         said = f"{len(campaign)}:{campaign}{len(occurrence)}:{occurrence}{contact_id}".encode()
-        return base64.b32encode(_mac(self._ids, said)[:_DELIVERY_BYTES]).decode().lower()
+        number = int.from_bytes(_mac(self._ids, said)[:_DELIVERY_BYTES])
+        return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
     def draw(self, salt: str, contact_id: int) -> float:
         """A share in [0, 1) that is always the same for this contact and salt: holdouts and variants."""
@@ -73,9 +79,15 @@ class Keys:
     def tokens(self, delivery_id: str) -> Tokens:
         """The tokens of all purposes for one message, for one HMAC."""
         raw = _octets(delivery_id)
-        tags = hmac.digest(self._tags[self._current], raw, "sha512")
-        head = bytes([self._current]) + raw
-        return Tokens(*[_token(head + tags[i : i + _TAG_BYTES]) for i in range(0, 4 * _TAG_BYTES, _TAG_BYTES)])
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(raw)
+        outer.update(inner.digest())
+        tags, head = outer.digest(), self._head + raw
+        # All in one go, each with an octet behind it that makes up whole groups of base64: 44 characters, the last of
+        # which says nothing.
+        said = b"%b%b\0%b%b\0%b%b\0%b%b\0" % (head, tags[:16], head, tags[16:32], head, tags[32:48], head, tags[48:])
+        text = binascii.b2a_base64(said, newline=False).translate(_URL_SAFE).decode()
+        return Tokens(text[:43], text[44:87], text[88:131], text[132:175])
 
     def read(self, token: str, purpose: Purpose) -> str | None:
         """The delivery id of a token made for this purpose; None when it is forged, cut or for another purpose."""
@@ -112,8 +124,11 @@ def _octets(delivery_id: str) -> bytes:
     return int(digits, 32).to_bytes(_DELIVERY_BYTES)
 
 
-def _token(raw: bytes) -> str:
-    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE)[:_TOKEN_CHARS].decode()
+def _hmac_states(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """The two halves of HMAC-SHA512 with this key (RFC 2104 2), to be copied: half the time of a whole one."""
+    padded = key.ljust(128, b"\0")
+    inner, outer = (hashlib.sha512(bytes(octet ^ pad for octet in padded)) for pad in (0x36, 0x5C))
+    return inner, outer
 
 
 def _derived(secret: bytes, purpose: bytes) -> bytes:

@@ -4,17 +4,20 @@ Until imported orders reach the end of the last window everything is "interim": 
 so that looking every day does no harm. A broken split (sample-ratio check) hides the verdict: a bug, not a finding.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import combinations
 from typing import Any
 
+from engine.analysis.anytime import at_the_end
 from engine.analysis.attribution import HOLDOUT
 from engine.analysis.comparing import BROKEN_SPLIT_P, Comparison, compare_conversion, compare_money, holm, sample_ratio
 from engine.model import Arm
 
 SEED = 20_260_301
+
+Look = Callable[[Comparison, int], Comparison]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +68,12 @@ def results(
     orders_until: datetime | None,
     window_ends: datetime | None,
     notes: Sequence[Check] = (),
+    look: Look = at_the_end,
 ) -> Results:
-    """Compare all arms; `notes` are checks that the caller knows of (uncertain messages, simulated behaviour ...)."""
+    """Compare all arms; `notes` are checks that the caller knows of (uncertain messages, simulated behaviour ...).
+
+    `look`: `at_the_end` for what ends and is judged once, `at_any_time` for what goes on and is looked at every day.
+    """
     final = orders_until is not None and window_ends is not None and orders_until >= window_ends
     variants = [arm for arm in arms if arm.name != HOLDOUT]
     holdout = next((arm for arm in arms if arm.name == HOLDOUT and arm.assigned > 1), None)
@@ -75,8 +82,8 @@ def results(
         *([] if holdout else [_no_holdout()]),
         _window_check(final, orders_until, window_ends),
     ]
-    between = _corrected([c for a, b in combinations(variants, 2) for c in _all_metrics(a, b)])
-    against = _corrected(_all_metrics(holdout, _together(variants))) if holdout else []
+    between = _corrected([c for a, b in combinations(variants, 2) for c in _all_metrics(a, b, look)])
+    against = _corrected(_all_metrics(holdout, _together(variants), look)) if holdout else []
     if not final:
         between, against = ([replace(c, decision="interim") for c in some] for some in (between, against))
     return Results(
@@ -122,14 +129,14 @@ def to_json(found: Results) -> dict[str, Any]:
     }
 
 
-def _all_metrics(a: Arm, b: Arm) -> list[Comparison]:
+def _all_metrics(a: Arm, b: Arm, look: Look) -> list[Comparison]:
     """Conversion and money of b against a; nothing when an arm is too small to compare."""
     if min(a.assigned, b.assigned) < 2:
         return []
     found = [compare_conversion(a, b), compare_money("revenue", a, b, a.revenue, b.revenue, SEED)]
     if a.profit is not None and b.profit is not None:
         found.append(compare_money("profit", a, b, a.profit, b.profit, SEED))
-    return found
+    return [look(one, a.assigned + b.assigned) for one in found]
 
 
 def _corrected(found: list[Comparison]) -> list[Comparison]:

@@ -77,6 +77,17 @@ def goals_reached(store: Store, goal: str, since_by_contact: Mapping[int, dateti
     return found
 
 
+def latest(store: Store, goal: str, contact_ids: Sequence[int], first: datetime, last: datetime) -> dict[int, datetime]:
+    """When each contact last ordered (`order`) or did something (`event:NAME`) after `first` and up to `last`."""
+    query = _latest(goal, first, last)
+    found: dict[int, datetime] = {}
+    for some in chunks(contact_ids, _CONTACTS_A_QUERY):
+        with store.read() as db:
+            rows = db.execute(query.where(query.selected_columns[0].in_(some))).all()
+        found |= {row[0]: row[1] for row in rows}
+    return found
+
+
 def first_events(store: Store, kind: str, since_by_contact: Mapping[int, datetime]) -> dict[int, datetime]:
     """When each contact first did this after their own moment; who never did is left out."""
     found: dict[int, datetime] = {}

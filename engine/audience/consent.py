@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
+from engine import ledger
 from engine.audience.address import address
 from engine.audience.bulk import is_one_of, write_many
 from engine.errors import Refused, UnknownContact, Usage
@@ -133,7 +134,7 @@ def opt_in(store: Store, keys: Keys, contact_id: int, at: datetime, source: str,
         lifted = sa.and_(suppression.c.address_hash == hashed, suppression.c.reason == "unsubscribed")
         db.execute(sa.delete(suppression).where(lifted))
         _record(db, store, contact_id, Statement(purpose="mailing", given=True, at=at, source=source))
-        db.execute(sa.update(contact).where(contact.c.id == contact_id).values(mailing_consent=True))
+        db.execute(sa.update(contact).where(contact.c.id == contact_id).values(_standing(store, given=True)))
 
 
 def standings(store: Store, keys: Keys, contact_ids: Sequence[int]) -> dict[int, Standing]:
@@ -143,6 +144,14 @@ def standings(store: Store, keys: Keys, contact_ids: Sequence[int]) -> dict[int,
         for part in chunks(contact_ids, _ROWS_A_QUERY):
             found |= _standings(store, db, keys, part)
     return found
+
+
+def suppressions_by_reason(store: Store) -> dict[str, int]:
+    """How many mailboxes are suppressed for each reason."""
+    counted = sa.select(suppression.c.reason, sa.func.count()).group_by(suppression.c.reason)
+    with store.read() as db:
+        found: dict[str, int] = dict(map(tuple, db.execute(counted)))
+    return {reason: found.get(reason, 0) for reason in _REASONS}
 
 
 def suppressions(store: Store, db: sa.Connection, hashes: Collection[str]) -> dict[str, Reason]:
@@ -186,7 +195,12 @@ def _shut_out(
         write_suppression(db, store, hashed, reason, at, source)
         if contact_id is not None and reason != "bounced":  # a full mailbox withdraws no consent
             _record(db, store, contact_id, Statement(purpose="mailing", given=False, at=at, source=source))
-            db.execute(sa.update(contact).where(contact.c.id == contact_id).values(mailing_consent=False))
+            db.execute(sa.update(contact).where(contact.c.id == contact_id).values(_standing(store, given=False)))
+
+
+def _standing(store: Store, *, given: bool) -> dict[str, Any]:
+    """What stands, whatever statements are on record; journeys look at it."""
+    return {"mailing_consent": given, "touched": ledger.touch_value(store)}
 
 
 def _record(db: sa.Connection, store: Store, contact_id: int, statement: Statement) -> None:
@@ -203,7 +217,8 @@ def _record(db: sa.Connection, store: Store, contact_id: int, statement: Stateme
     write_statements(store, db, [(contact_id, statement, statement.at)])
     if takes_effect(statement, stands[0], newest):
         # Not `changed`: the stored profile holds no consent.
-        db.execute(sa.update(contact).where(contact.c.id == contact_id).values({column.name: statement.given}))
+        said = {column.name: statement.given, "touched": ledger.touch_value(store)}
+        db.execute(sa.update(contact).where(contact.c.id == contact_id).values(said))
 
 
 def write_statements(store: Store, db: sa.Connection, rows: Iterable[tuple[int, Statement, datetime | None]]) -> None:

@@ -29,7 +29,7 @@ from engine.store.tables import (
     suppression,
 )
 
-_INTERNAL = frozenset({"id", "address_key", "company_size_number", "changed"})
+_INTERNAL = frozenset({"id", "address_key", "company_size_number", "changed", "touched"})
 
 
 def find(store: Store, email: str) -> int:

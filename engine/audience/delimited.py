@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import TextIO
 
-from engine.audience.file_facts import BROKEN, MARK_BROKEN, FileFacts
+from engine.audience.file_facts import BROKEN, FileFacts
 from engine.errors import BadFile
 
 DELIMITERS = ",;\t|"
@@ -112,7 +112,7 @@ class Delimited:
                     yield line, cells
 
     def _open(self) -> TextIO:
-        return self._facts.path.open(encoding=self._facts.encoding, errors=MARK_BROKEN, newline="")
+        return self._facts.text(newline="")
 
     def _told_delimiter(self) -> str:
         """Excel's own first line, `sep=;`."""

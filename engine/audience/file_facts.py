@@ -4,7 +4,9 @@ import codecs
 import hashlib
 import re
 from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 from engine.errors import BadFile
 
@@ -39,6 +41,13 @@ class FileFacts:
     encoding: str
     lines: int  # about: line ends within cells count too
     head: bytes
+    data: bytes | None = None  # what came over the network and never was a file
+
+    def text(self, newline: str | None = None) -> TextIO:
+        """Its text from the beginning; damaged bytes are marked."""
+        if self.data is None:
+            return self.path.open(encoding=self.encoding, errors=MARK_BROKEN, newline=newline)
+        return TextIOWrapper(BytesIO(self.data), encoding=self.encoding, errors=MARK_BROKEN, newline=newline)
 
     @property
     def is_parquet(self) -> bool:
@@ -60,6 +69,19 @@ def file_facts(path: Path) -> FileFacts:
         return _looked_through(path)
     except OSError as fault:
         raise BadFile(f"{path} can't be read: {fault.strerror}") from fault
+
+
+def body_facts(data: bytes, name: str) -> FileFacts:
+    """The same of a request's body; BadFile when it is empty."""
+    if not data.strip():
+        raise BadFile(f"{name} is empty")
+    encoding = _marked(data[:_HEAD]) or (
+        "utf-8" if _goes_on(codecs.getincrementaldecoder("utf-8")(), data) else "cp1252"
+    )
+    digest = hashlib.sha256(data).hexdigest()
+    return FileFacts(
+        path=Path(name), sha256=digest, encoding=encoding, lines=data.count(b"\n"), head=data[:_HEAD], data=data
+    )
 
 
 def _looked_through(path: Path) -> FileFacts:

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from engine.audience.contact_rows import ContactReader, ContactRow
 from engine.audience.contact_writing import standing_of, write_contacts
-from engine.audience.import_run import ImportOptions, ImportResult, Lines, Progress, Written, run
+from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Progress, Written, run
 from engine.audience.kinds import CONTACTS
-from engine.audience.reading import Row
+from engine.audience.reading import Opened, Row
 from engine.store import Store
 
 
@@ -19,15 +19,12 @@ def import_contacts(
 ) -> ImportResult:
     """Bring a file's contacts into the database; goes on where it was broken off."""
     source = f"import of {path.name}"
-    return run(
-        store,
-        path,
-        CONTACTS,
-        options,
-        at,
-        progress,
-        lambda opened: _Contacts(options, at, ContactReader(options, at, source, opened.header.is_shopify)),
-    )
+    return run(store, path, CONTACTS, options, at, progress, lambda opened: of_contacts(opened, options, at, source))
+
+
+def of_contacts(opened: Opened, options: ImportOptions, at: datetime, source: str) -> Importer[ContactRow]:
+    """What brings in rows of contacts; `source` proves where a consent without one was given."""
+    return _Contacts(options, at, ContactReader(options, at, source, opened.header.is_shopify))
 
 
 class _Contacts:

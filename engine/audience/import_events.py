@@ -12,9 +12,9 @@ from engine.audience import values
 from engine.audience.address import Address, address
 from engine.audience.bulk import is_one_of, write_many
 from engine.audience.buyers import Buyers, mark_changed
-from engine.audience.import_run import ImportOptions, ImportResult, Lines, Progress, Written, run
+from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Progress, Written, run
 from engine.audience.kinds import EVENTS, PROPERTIES
-from engine.audience.reading import Number, Row, Value
+from engine.audience.reading import Number, Opened, Row, Value
 from engine.model import RefusedRow
 from engine.rules import number_of
 from engine.store import Store
@@ -37,7 +37,12 @@ def import_events(
     store: Store, path: Path, options: ImportOptions, at: datetime, progress: Progress | None = None
 ) -> ImportResult:
     """Bring a file's events into the database; goes on where it was broken off."""
-    return run(store, path, EVENTS, options, at, progress, lambda _opened: _Events(options, at))
+    return run(store, path, EVENTS, options, at, progress, lambda opened: of_events(opened, options, at))
+
+
+def of_events(_opened: Opened, options: ImportOptions, at: datetime) -> Importer[EventRow]:
+    """What brings in rows of events."""
+    return _Events(options, at)
 
 
 class _Events:

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from engine.audience.bulk import is_one_of, write_many
 from engine.audience.buyers import Buyers, mark_changed
-from engine.audience.import_run import ImportOptions, ImportResult, Lines, Progress, Written, run
+from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Progress, Written, run
 from engine.audience.kinds import ORDERS
 from engine.audience.order_rows import OrderLine, OrderReader
-from engine.audience.reading import Row
+from engine.audience.reading import Opened, Row
 from engine.model import RefusedRow
 from engine.store import Store
 from engine.store.tables import order_line, orders
@@ -24,7 +24,12 @@ def import_orders(
     store: Store, path: Path, options: ImportOptions, at: datetime, progress: Progress | None = None
 ) -> ImportResult:
     """Bring a file's orders into the database; goes on where it was broken off. Counts are of lines."""
-    return run(store, path, ORDERS, options, at, progress, lambda _opened: _Orders(options, at))
+    return run(store, path, ORDERS, options, at, progress, lambda opened: of_orders(opened, options, at))
+
+
+def of_orders(_opened: Opened, options: ImportOptions, at: datetime) -> Importer[OrderLine]:
+    """What brings in rows of orders."""
+    return _Orders(options, at)
 
 
 class _Orders:

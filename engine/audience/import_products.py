@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from engine.audience import values
 from engine.audience.bulk import is_one_of, write_many
 from engine.audience.buyers import mark_changed
-from engine.audience.import_run import ImportOptions, ImportResult, Lines, Progress, Written, run
+from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Progress, Written, run
 from engine.audience.kinds import PRODUCTS
-from engine.audience.reading import Row, Value, Values
+from engine.audience.reading import Opened, Row, Value, Values
 from engine.audience.values import CLEAR
 from engine.model import RefusedRow
 from engine.store import Store, chunks
@@ -29,15 +29,12 @@ def import_products(
     store: Store, path: Path, options: ImportOptions, at: datetime, progress: Progress | None = None
 ) -> ImportResult:
     """Bring a file's products into the database; goes on where it was broken off."""
-    return run(
-        store,
-        path,
-        PRODUCTS,
-        options,
-        at,
-        progress,
-        lambda opened: _Products(_ShopifyProducts() if opened.header.is_shopify else dict, options),
-    )
+    return run(store, path, PRODUCTS, options, at, progress, lambda opened: of_products(opened, options, at))
+
+
+def of_products(opened: Opened, options: ImportOptions, _at: datetime) -> Importer[ProductRow]:
+    """What brings in rows of products."""
+    return _Products(_ShopifyProducts() if opened.header.is_shopify else dict, options)
 
 
 class _Products:

@@ -140,6 +140,16 @@ def run(
     return tally.result(ledger, tuple(opened.header.ignored))
 
 
+def run_once(store: Store, opened: Opened, kind: Kind, options: ImportOptions, importer: Importer[Any]) -> ImportResult:
+    """Import rows that a shop posts. They are known by their own keys alone: nothing is kept of the request."""
+    tally, ledger = _Tally(options.refused_limit), _Unkept("", kind, 0, False, {})
+    for chunk in _chunks(opened.rows, importer):
+        tally.read(chunk)
+        if chunk.lines:
+            _take(store, importer, chunk, tally, ledger)
+    return tally.result(ledger, tuple(opened.header.ignored))
+
+
 def take_turns(store: Store, db: sa.Connection) -> None:
     """Whoever may make contacts goes one at a time, as SQLite's writers do anyway: two imports, one contact."""
     if not store.is_sqlite:
@@ -254,6 +264,13 @@ class _Run:
             .where(import_run.c.digest == self._digest, import_run.c.rows_done <= rows)
             .values(rows_done=rows, finished=finished, result={**self._counts, "refused": self.refused})
         )
+
+
+class _Unkept(_Run):
+    """Counts, and nothing on record: live rows would fill the table of files."""
+
+    def _save(self, db: sa.Connection, rows: int, finished: bool) -> None:
+        pass
 
 
 def _last_import(kind: Kind) -> str:

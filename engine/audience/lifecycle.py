@@ -16,6 +16,9 @@ Where nobody has bought twice yet, 90 days stand in for the shop's gap. A stage 
 measured by themselves; it ranks nobody: who will buy next is told better by recency and frequency together.
 """
 
+import math
+from collections.abc import Iterator
+
 import sqlalchemy as sa
 
 SHORTEST_INTERVAL = 7.0
@@ -36,15 +39,25 @@ def stage(
     """The word for a contact, see above."""
     if days_since is None or frequency_score is None:
         return "prospect"
-    gap = FIRST_GUESS if shop_gap_days is None else shop_gap_days
-    own = purchase_days - 1
-    interval = max(SHORTEST_INTERVAL, (own * (mean_gap_days or 0.0) + _WEIGHT * gap) / (own + _WEIGHT))
+    interval = _interval(purchase_days, mean_gap_days, shop_gap_days)
     for limit, name in ((LOST, "lost"), (LAPSED, "lapsed"), (AT_RISK, "at_risk")):
         if days_since > limit * interval:
             return name
     if purchase_days == 1:
         return "new"
     return "loyal" if purchase_days >= _LOYAL_DAYS and frequency_score >= _LOYAL_SCORE else "active"
+
+
+def turning_days(*, purchase_days: int, mean_gap_days: float | None, shop_gap_days: float | None) -> Iterator[int]:
+    """After how many days since the last order the word becomes another, if no other order comes."""
+    interval = _interval(purchase_days, mean_gap_days, shop_gap_days)
+    return (math.floor(limit * interval) + 1 for limit in (AT_RISK, LAPSED, LOST))
+
+
+def _interval(purchase_days: int, mean_gap_days: float | None, shop_gap_days: float | None) -> float:
+    gap = FIRST_GUESS if shop_gap_days is None else shop_gap_days
+    own = purchase_days - 1
+    return max(SHORTEST_INTERVAL, (own * (mean_gap_days or 0.0) + _WEIGHT * gap) / (own + _WEIGHT))
 
 
 def stage_sql(

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from engine.audience.columns import Header
 from engine.audience.delimited import Delimited
-from engine.audience.file_facts import file_facts
+from engine.audience.file_facts import body_facts, file_facts
 from engine.audience.kinds import Kind
 from engine.audience.structured import (
     Number,
     Value,
     Values,
+    json_rows,
     jsonl_columns,
     jsonl_rows,
     parquet_columns,
@@ -20,7 +21,7 @@ from engine.audience.structured import (
 )
 from engine.errors import BadFile
 
-__all__ = ["Number", "Opened", "Row", "Value", "Values", "open_file"]
+__all__ = ["Number", "Opened", "Row", "Value", "Values", "open_body", "open_file"]
 
 
 @dataclass(slots=True)
@@ -58,6 +59,22 @@ def open_file(path: Path, kind: Kind, mapping: Mapping[str, str]) -> Opened:
         table = Delimited(facts, header.recognised)
         about, rows = facts.lines, _from_cells(table, header.understand(table.header))
     return Opened(header=header, sha256=facts.sha256, about=about, rows=rows)
+
+
+def open_body(data: bytes, kind: Kind, name: str, *, is_csv: bool) -> Opened:
+    """The rows of a request's body, CSV or JSON; BadFile when it is neither."""
+    facts = body_facts(data, name)
+    header = Header(kind, facts.path, {})
+    if is_csv:
+        table = Delimited(facts, header.recognised)
+        rows = _from_cells(table, header.understand(table.header))
+    else:
+        try:  # JSON is Unicode; of each row is told what it lacks
+            told = json_rows(data.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise BadFile(f"{name} is not UTF-8") from None
+        rows = _from_values(iter(told), header)
+    return Opened(header=header, sha256=facts.sha256, about=facts.lines, rows=rows)
 
 
 def _from_cells(table: Delimited, names: tuple[str | None, ...]) -> Iterator[Row]:

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from engine import ledger
 from engine.audience import yardstick
 from engine.audience.profile import Basis, Catalogue, Figures, figures
 from engine.audience.yardstick import Yardstick
@@ -159,7 +160,9 @@ def _keep(store: Store, db: sa.Connection, values: Mapping[str, object]) -> None
 
 def _marked(after: int) -> sa.CompoundSelect[int]:
     """The marked contacts beyond an id; both marks have an index of their own."""
-    changed = sa.select(contact.c.id).where(contact.c.changed, contact.c.id > after)
+    # Bare, as the index says it: SQLite finds none for the `changed = 1` that a Boolean becomes there.
+    is_changed = sa.literal_column("contact.changed", sa.Integer)
+    changed = sa.select(contact.c.id).where(is_changed, contact.c.id > after)
     pending = sa.select(profile.c.contact_id).where(profile.c.pending.is_not(None), profile.c.contact_id > after)
     return sa.union(changed, pending)
 
@@ -208,5 +211,7 @@ def _write(store: Store, drawn: Mapping[int, Figures], token: str, basis: Basis)
         db.execute(sa.select(fact.c.name).where(fact.c.name == "profiles_as_of").with_for_update(read=True))
         if stored(db).basis != basis:
             return False
+        # With the figures, not before: who looks at her from now on sees the new ones. Contacts are locked first.
+        ledger.touch(db, store, contact.c.id.in_(list(drawn)))
         db.execute(figures_in, rows)
         return True

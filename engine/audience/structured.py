@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from engine.audience.delimited import DAMAGED
-from engine.audience.file_facts import BROKEN, MARK_BROKEN, FileFacts
+from engine.audience.file_facts import BROKEN, FileFacts
 from engine.errors import BadFile
 
 _LONGEST = 1 << 20  # characters in a line of JSONL
@@ -37,7 +37,7 @@ def jsonl_columns(facts: FileFacts) -> list[str]:
 
 def jsonl_rows(facts: FileFacts) -> Iterator[tuple[int, Values | str]]:
     """The line and its object, or what is wrong with it. A null is left out, like a blank cell."""
-    with facts.path.open(encoding=facts.encoding, errors=MARK_BROKEN) as file:
+    with facts.text() as file:
         number = 0
         while line := file.readline(_LONGEST):
             number += 1
@@ -47,6 +47,26 @@ def jsonl_rows(facts: FileFacts) -> Iterator[tuple[int, Values | str]]:
                 yield number, f"the line is longer than {_LONGEST:,} characters"
             elif line.strip("\ufeff \t\r\n"):
                 yield number, DAMAGED if BROKEN in line else _object(line)
+
+
+def json_rows(text: str) -> list[tuple[int, Values | str]]:
+    """The objects of one JSON value, an object or a list of them, or of JSON lines; numbered from 1, lines by line.
+
+    BadFile when it is neither; what is wrong with a single object stands in its place.
+    """
+    try:
+        found = _DECODER.decode(text.strip("\ufeff \t\r\n"))
+    except json.JSONDecodeError as fault:
+        lines = list(enumerate(text.strip("\ufeff").splitlines(), 1))
+        if fault.msg != "Extra data" or not all(line.strip()[:1] in ("{", "") for _, line in lines):
+            raise BadFile(f"the body is not JSON: {fault.msg} at character {fault.pos + 1}") from None
+        return [(number, _object(line)) for number, line in lines if line.strip()]
+    except (_Twice, RecursionError) as fault:
+        raise BadFile(
+            f"the body is not readable: {fault if isinstance(fault, _Twice) else 'nested too deeply'}"
+        ) from None
+    rows = found if isinstance(found, list) else [found]
+    return [(n, _told(row) if isinstance(row, dict) else "not a JSON object") for n, row in enumerate(rows, 1)]
 
 
 def parquet_columns(facts: FileFacts) -> list[str]:

@@ -14,11 +14,15 @@ _ROUNDING = 1e-6
 
 def is_held_out(campaign: Campaign, occurrence: str, contact_id: int, keys: Keys) -> bool:
     """Whether this contact gets nothing, to measure the others against."""
-    return keys.draw(f"{campaign.name}/{occurrence}/holdout", contact_id) < campaign.holdout
+    return campaign.holdout > 0 and keys.draw(f"{campaign.name}/{occurrence}/holdout", contact_id) < campaign.holdout
 
 
 def drawn_variant(campaign: Campaign, occurrence: str, contact_id: int, keys: Keys) -> Variant:
     """The variant this contact gets, or would get if she were not held out."""
+    if len(campaign.variants) == 1:
+        return campaign.variants[0]
+    if len(campaign.variants) == 1:
+        return campaign.variants[0]
     point = keys.draw(f"{campaign.name}/{occurrence}/variant", contact_id)
     for variant in campaign.variants:
         point -= variant.share

@@ -16,7 +16,7 @@ from engine.campaign.keys import ANY_LANGUAGE
 from engine.campaign.places import Key, line_of, lines_by_key
 from engine.campaign.timing import due_times, parse_send_at
 from engine.errors import nearest
-from engine.model import Campaign, Finding, Severity
+from engine.model import TRANSACTIONAL, Campaign, Finding, Severity
 
 # On a grocery panel half of the orders that coupons brought came after 16 days, a quarter within 7.
 _SHORT_WINDOW = {"order": timedelta(days=7)}
@@ -112,12 +112,12 @@ def _design_doubts(campaign: Campaign) -> Iterator[_Doubt]:
     if campaign.goal == "click" and campaign.holdout:
         why = "a holdout gets no mail and can't click; choose the goal order or event:NAME, or leave the holdout out"
         yield ("holdout",), "holdout_cannot_click", Severity.WARNING, why
-    if campaign.goal != "click" and not campaign.holdout and campaign.message_class == "marketing":
+    if campaign.goal != "click" and not campaign.holdout and campaign.message_class != TRANSACTIONAL:
         why = "without a holdout the report can't say what the campaign earned; holdout = 0.1 is a good start"
         yield ("holdout",), "no_holdout", Severity.INFO, why
     numbered = list(enumerate(campaign.variants))
     for (_, one), (n, other) in combinations(numbered, 2):
-        if (one.template, one.subject) == (other.template, other.subject):
+        if (one.template, one.subject, one.send_at) == (other.template, other.subject, other.send_at):
             why = f"variants {one.name!r} and {other.name!r} are the same mail"
             yield ("variant", n), "same_variants", Severity.WARNING, why
 
@@ -126,16 +126,19 @@ def _time_doubts(campaign: Campaign, around: _Surroundings) -> Iterator[_Doubt]:
     """What is over, or will be before it begins."""
     if around.at is None:
         return
+    said: list[tuple[Key, str]] = [(("send_at",), campaign.send_at)]
+    said += [(("variant", n, "send_at"), one.send_at) for n, one in enumerate(campaign.variants) if one.send_at]
     if campaign.expires is not None:
-        due = due_times(campaign.send_at, around.at, [around.zone], around.zone)[around.zone]
+        due = min(due_times(one, around.at, [around.zone], around.zone)[around.zone] for _, one in said)
         if campaign.expires <= due:
             why = f"the campaign is over ({campaign.expires.isoformat()}) before its first message is due"
             yield ("expires",), "expired", Severity.ERROR, why
-    wanted = parse_send_at(campaign.send_at)
-    day = wanted.day or (wanted.instant and wanted.instant.date())
-    if day is not None and day < around.at.astimezone(around.zone).date():
-        why = f"send_at = {campaign.send_at!r} has passed; what is planned now goes out at once"
-        yield ("send_at",), "past_send_at", Severity.WARNING, why
+    for key, send_at in said:
+        wanted = parse_send_at(send_at)
+        day = wanted.day or (wanted.instant and wanted.instant.date())
+        if day is not None and day < around.at.astimezone(around.zone).date():
+            why = f"send_at = {send_at!r} has passed; what is planned now goes out at once"
+            yield key, "past_send_at", Severity.WARNING, why
 
 
 def _days(span: timedelta) -> str:

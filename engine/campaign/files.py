@@ -17,6 +17,7 @@ from engine import rules
 from engine.campaign.assign import full_shares
 from engine.campaign.keys import CampaignTable, Fault, VariantTable, may_name, shape_faults
 from engine.campaign.places import Key, line_of, lines_by_key
+from engine.campaign.repeats import LOCAL
 from engine.clock import parse_duration, parse_moment
 from engine.errors import BadCampaign, BadRule, UnknownCampaign, Usage, nearest
 from engine.model import Campaign, Finding, Severity, Variant
@@ -83,8 +84,7 @@ def _sense_faults(raw: Mapping[str, Any], path: Path, segments: Collection[str],
     """What the keys say together."""
     if not may_name(path.stem):
         yield (), "bad_name", f"{path.stem!r} can't name a campaign; use letters, digits, - and _"
-    if "repeat" in raw:
-        yield ("repeat",), "not_built", "repeat is not built yet; remove it and send the campaign by hand each time"
+    yield from _repeat_faults(raw)
     segment = raw.get("segment")
     if ("segment" in raw) == ("where" in raw):
         place = ("where",) if "where" in raw else ()
@@ -100,8 +100,27 @@ def _sense_faults(raw: Mapping[str, Any], path: Path, segments: Collection[str],
     yield from _variant_faults(raw)
 
 
+def _repeat_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    """`repeat` by itself is looked at by its key; here beside what it makes senseless."""
+    repeat = raw.get("repeat")
+    is_local = isinstance(repeat, str) and repeat.strip().endswith(f" {LOCAL}")
+    said: list[tuple[Key, object]] = [(("send_at",), raw.get("send_at", "now"))]
+    said += [(("variant", n, "send_at"), one["send_at"]) for n, one in _variant_tables(raw) if "send_at" in one]
+    for key, send_at in said:
+        if is_local and send_at != "now":
+            why = "a repeat by everybody's own clock brings its hour; leave send_at out, or `local`"
+            yield key, "two_hours", why
+        if "repeat" in raw and str(send_at)[:4].isdecimal():
+            yield key, "two_dates", "one date can't suit every time it comes round; leave the date out of send_at"
+
+
+def _variant_tables(raw: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    tables = raw.get("variant")
+    return [(n, one) for n, one in enumerate(tables) if isinstance(one, dict)] if isinstance(tables, list) else []
+
+
 def _variant_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
-    tables = [one for one in raw["variant"] if isinstance(one, dict)] if isinstance(raw.get("variant"), list) else []
+    tables = [one for _, one in _variant_tables(raw)]
     if not tables and "template" not in raw:
         yield (), "missing_key", "template is missing; it names a folder of templates/"
     seen: set[object] = set()
@@ -162,6 +181,7 @@ def _campaign(name: str, file: CampaignTable, zone: ZoneInfo, drift_limit: float
         drift_limit=drift_limit if file.drift_limit is None else file.drift_limit,
         transport=file.transport,
         uncertain=file.uncertain,
+        repeat=file.repeat,
     )
 
 
@@ -175,6 +195,7 @@ def _variants(file: CampaignTable) -> tuple[Variant, ...]:
             template=table.template or file.template or "",
             subject=file.subject if table.subject is None else table.subject,
             cost_per_conversion=table.cost_per_conversion,
+            send_at=table.send_at or "",
         )
         for table, share in zip(tables, shares, strict=True)
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from engine.campaign.places import Key
+from engine.campaign.repeats import parse_repeat
 from engine.campaign.timing import parse_send_at
 from engine.clock import parse_duration
 from engine.errors import nearest
@@ -17,6 +18,7 @@ Fault = tuple[Key, str, str]  # key, code, message
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
+_CLASS = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _GOAL = re.compile(r"order|click|event:[^\s:]+")
 
 
@@ -69,40 +71,56 @@ def _send_at(text: str) -> str:
     return text
 
 
-_Duration = Annotated[str, AfterValidator(_duration)]
-_Subjects = Annotated[dict[str, str], BeforeValidator(_subjects), AfterValidator(_languages)]
+def _repeat(text: str) -> str:
+    parse_repeat(text)
+    return text.strip()
 
 
-class _Table(BaseModel):
+def _class(text: str) -> str:
+    if not _CLASS.fullmatch(text):
+        raise ValueError(f"{text!r} is no class; write a word of small letters, digits, - and _, such as newsletter")
+    return text
+
+
+SpanText = Annotated[str, AfterValidator(_duration)]
+Subjects = Annotated[dict[str, str], BeforeValidator(_subjects), AfterValidator(_languages)]
+GoalText = Annotated[str, AfterValidator(_goal)]
+ClassText = Annotated[str, AfterValidator(_class)]
+
+
+class Table(BaseModel):
+    """Nothing unknown, nothing bent into shape."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class VariantTable(_Table):
+class VariantTable(Table):
     """One `[[variant]]`."""
 
     name: Annotated[str, AfterValidator(_name)]
     share: float | None = Field(default=None, gt=0, le=1)
     template: str | None = Field(default=None, min_length=1)
-    subject: _Subjects | None = None
+    subject: Subjects | None = None
     cost_per_conversion: float = Field(default=0.0, ge=0)
+    send_at: Annotated[str, BeforeValidator(_moment_text), AfterValidator(_send_at)] | None = None
 
 
-class CampaignTable(_Table):
+class CampaignTable(Table):
     """The file. Its defaults are the contract."""
 
     segment: str | None = None
     where: str | None = None
     exclude: str | None = None
     template: str | None = Field(default=None, min_length=1)
-    subject: _Subjects = {}
-    goal: Annotated[str, AfterValidator(_goal)] = "order"
-    window: _Duration = "14 days"
+    subject: Subjects = {}
+    goal: GoalText = "order"
+    window: SpanText = "14 days"
     holdout: float = Field(default=0.0, ge=0, lt=1)
     send_at: Annotated[str, BeforeValidator(_moment_text), AfterValidator(_send_at)] = "now"
-    repeat: Any = None
-    message_class: Literal["marketing", "transactional"] = Field(default="marketing", alias="class")
+    repeat: Annotated[str, AfterValidator(_repeat)] = ""
+    message_class: ClassText = Field(default="marketing", alias="class")
     priority: int = Field(default=0, ge=-1000, le=1000)
-    max_lateness: _Duration | None = None
+    max_lateness: SpanText | None = None
     expires: Annotated[str, BeforeValidator(_moment_text)] | None = None
     drift_limit: float | None = Field(default=None, ge=0, le=1)
     transport: str | None = Field(default=None, min_length=1)

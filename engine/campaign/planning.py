@@ -13,24 +13,29 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.campaign.assign import drawn_variant, is_held_out
+from engine.campaign.own_time import OwnTime
 from engine.campaign.timing import due_times, parse_send_at
-from engine.campaign.zones import zone_of
 from engine.links import Keys
-from engine.model import Campaign, Candidate, EntryState, PlanEntry, SkipReason, TrackingMode, Variant
+from engine.model import TRANSACTIONAL, Campaign, Candidate, EntryState, PlanEntry, SkipReason, TrackingMode, Variant
 
 ADULT_ENOUGH = 16  # years: the age of consent to such services (GDPR, Article 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """What a plan needs to know beside campaign and people. `cap`: messages in 30 days at most; 0 is no cap."""
+    """What a plan needs to know beside campaign and people.
+
+    `time`: everybody's own; without it nothing is quiet and nobody has a best hour of her own. `room_from` tells from
+    which moment on the caps leave room for one more message of this class to a contact.
+    """
 
     at: datetime
     occurrence: str
     keys: Keys
     zone: ZoneInfo
     tracking_mode: TrackingMode
-    cap: int = 0
+    time: OwnTime | None = None
+    room_from: Callable[[int, str, datetime], datetime] = lambda _contact_id, _class, at: at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +56,23 @@ def plan(
 ) -> Iterator[PlanEntry]:
     """One entry for each candidate, in their order.
 
-    A `send_at` like `09:00 local` looks at everybody's zone before the first entry: candidates that can be walked
-    through only once are then held in memory.
+    Each variant may have a `send_at` of its own: that of a holdout is of the variant she would have got, so that what
+    each of them did is counted from the same hour. One like `09:00 local` looks at everybody's zone before the first
+    entry: candidates that can be walked through only once are then held in memory.
     """
-    if parse_send_at(campaign.send_at).needs_every_zone and isinstance(candidates, Iterator):
+    if isinstance(candidates, Iterator) and any(parse_send_at(one).needs_every_zone for one in _hours_said(campaign)):
         candidates = list(candidates)
     hours = _Hours(campaign, candidates, options)
     gate = _Gate(campaign, options)
     for person in candidates:
-        reason = gate.reason(person) or hours.reason(person)
-        yield _skipped(person, reason) if reason else _drawn(campaign, person, draft, hours.due(person), options)
+        reason = gate.reason(person)
+        if reason is not None:
+            yield _skipped(person, reason)
+            continue
+        variant = variant_for(campaign, person.profile.contact_id, options)
+        due = hours.due(person, variant)
+        too_late = hours.reason(person, due)
+        yield _skipped(person, too_late) if too_late else _drawn(campaign, person, variant, draft, due, options)
 
 
 def variant_for(campaign: Campaign, contact_id: int, options: PlanOptions) -> Variant:
@@ -104,9 +116,8 @@ class _Gate:
     """Who is eligible? Remembers the mailboxes it let through, so that nobody gets the same mail twice."""
 
     def __init__(self, campaign: Campaign, options: PlanOptions) -> None:
-        self._is_marketing = campaign.message_class == "marketing"
-        # Order confirmations and the like are owed: neither consent nor a cap on advertising stops them.
-        self._cap = options.cap if self._is_marketing else 0
+        # Order confirmations and the like are owed: no consent to advertising is needed.
+        self._needs_consent = campaign.message_class != TRANSACTIONAL
         self._seen: set[str] = set()
 
     def reason(self, person: Candidate) -> SkipReason | None:
@@ -116,14 +127,14 @@ class _Gate:
             return SkipReason.NO_ADDRESS
         if standing.suppressed:
             return SkipReason.SUPPRESSED
-        if self._is_marketing and standing.mailing_consent is not True:
+        if self._needs_consent and standing.mailing_consent is not True:
             return SkipReason.NO_CONSENT
         if profile.age is not None and profile.age < ADULT_ENOUGH:
             return SkipReason.MINOR
         if standing.address_key in self._seen:
             return SkipReason.DUPLICATE
         self._seen.add(standing.address_key)
-        return SkipReason.CAPPED if 0 < self._cap <= profile.sent_30d else None
+        return None
 
 
 class _Hours:
@@ -131,28 +142,54 @@ class _Hours:
 
     def __init__(self, campaign: Campaign, candidates: Iterable[Candidate], options: PlanOptions) -> None:
         self._campaign, self._options = campaign, options
-        self._due: dict[ZoneInfo, datetime] = {}
-        if parse_send_at(campaign.send_at).needs_every_zone:
+        self._time = options.time or OwnTime(shop_zone=options.zone)
+        self._due: dict[str, dict[ZoneInfo, datetime]] = {said: {} for said in _hours_said(campaign)}
+        of_every_zone = [said for said in self._due if parse_send_at(said).needs_every_zone]
+        if of_every_zone:
             gate = _Gate(campaign, options)
-            zones = {zone_of(one.profile, options.zone) for one in candidates if gate.reason(one) is None}
-            self._due = due_times(campaign.send_at, options.at, zones, options.zone)
+            zones = {self._time.zone(one.profile) for one in candidates if gate.reason(one) is None}
+            self._due |= {said: due_times(said, options.at, zones, options.zone) for said in of_every_zone}
 
-    def due(self, person: Candidate) -> datetime:
-        """The instant from which her message may go out."""
-        zone = zone_of(person.profile, self._options.zone)
-        if zone not in self._due:
-            self._due |= due_times(self._campaign.send_at, self._options.at, [zone], self._options.zone)
-        return self._due[zone]
+    def due(self, person: Candidate, variant: Variant) -> datetime:
+        """The instant from which her message may go out: the first legal one where its own is quiet."""
+        said, who, message_class = (
+            variant.send_at or self._campaign.send_at,
+            person.profile,
+            self._campaign.message_class,
+        )
+        wanted = parse_send_at(said)
+        if wanted.is_best_hour:
+            return self._time.best_hour(who.contact_id, who, message_class, self._options.at, wanted.day)
+        zone, due = self._time.zone(who), self._due[said]
+        if zone not in due:
+            due |= due_times(said, self._options.at, [zone], self._options.zone)
+        return self._time.legal(who, message_class, due[zone])
 
-    def reason(self, person: Candidate) -> SkipReason | None:
-        """Expired, when the campaign is over before her hour comes."""
-        over = self._campaign.expires
-        return SkipReason.EXPIRED if over and max(self._options.at, self.due(person)) >= over else None
+    def reason(self, person: Candidate, due: datetime) -> SkipReason | None:
+        """Expired or capped, when the campaign is over before her hour comes, or before she may get one more."""
+        over, message_class = self._campaign.expires, self._campaign.message_class
+        if over and max(self._options.at, due) >= over:
+            return SkipReason.EXPIRED
+        if message_class == TRANSACTIONAL:
+            return None
+        free = self._options.room_from(person.profile.contact_id, message_class, due)
+        return SkipReason.CAPPED if free >= ends_at(self._campaign, due) else None
 
 
-def _drawn(campaign: Campaign, person: Candidate, draft: Drafter, due: datetime, options: PlanOptions) -> PlanEntry:
+def ends_at(campaign: Campaign, due: datetime) -> datetime:
+    """From when on it is too late for a message that was due then: the campaign is over, or its hour long past."""
+    ends = [campaign.expires or due + campaign.window]
+    return min([*ends, due + campaign.max_lateness] if campaign.max_lateness is not None else ends)
+
+
+def _hours_said(campaign: Campaign) -> list[str]:
+    return list(dict.fromkeys(one.send_at or campaign.send_at for one in campaign.variants))
+
+
+def _drawn(
+    campaign: Campaign, person: Candidate, variant: Variant, draft: Drafter, due: datetime, options: PlanOptions
+) -> PlanEntry:
     contact_id, email = person.profile.contact_id, person.profile.email
-    variant = variant_for(campaign, contact_id, options)
     drafted = draft(variant, person)
     if drafted.missing:
         return _skipped(person, SkipReason.MISSING_DATA, drafted.missing)

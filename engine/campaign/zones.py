@@ -78,7 +78,17 @@ _REGIONS: Mapping[str, Mapping[str, str]] = {
 
 def zone_of(profile: Profile, shop_zone: ZoneInfo) -> ZoneInfo:
     """The zone whose clock this contact reads."""
-    return _zone(profile.timezone or "", profile.region or "", profile.country or "") or shop_zone
+    return known_zone(profile.timezone, profile.region, profile.country) or shop_zone
+
+
+def known_zone(timezone: str | None, region: str | None, country: str | None) -> ZoneInfo | None:
+    """The zone that these say somebody lives in; None when they say nothing."""
+    return _zone(timezone or "", region or "", country or "")
+
+
+def country_of(country: str | None) -> str:
+    """The ISO 3166 code of a country as somebody wrote it (`DE`, `Germany`, `UK`); empty when it is none."""
+    return _country_code(country or "")
 
 
 @cache
@@ -91,6 +101,7 @@ def _zone(own: str, region: str, country: str) -> ZoneInfo | None:
     return ZoneInfo(name) if name else None
 
 
+@cache
 def _country_code(country: str) -> str:
     said = country.strip()
     return (

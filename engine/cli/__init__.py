@@ -13,17 +13,35 @@ from engine.cli import (
     contacts,
     demo,
     importing,
+    journeys,
     planning,
+    publishing,
     reporting,
     running,
     segments,
     sending,
     setting_up,
+    simulating,
 )
 from engine.cli.app import run
 
 # Importing a file registers its commands.
-COMMANDS = (setting_up, demo, importing, segments, campaigns, planning, sending, reporting, contacts, bounces, running)
+COMMANDS = (
+    setting_up,
+    demo,
+    importing,
+    segments,
+    campaigns,
+    journeys,
+    publishing,
+    simulating,
+    planning,
+    sending,
+    reporting,
+    contacts,
+    bounces,
+    running,
+)
 
 __all__ = ["COMMANDS", "main"]
 

@@ -18,7 +18,21 @@ STOPPED = 130  # as shells say it: 128 + SIGINT
 
 # A campaign's life, and below it what keeps the shop's mail going: the order of the help.
 ORDER = (
-    *("init", "demo", "import", "refresh", "segment", "campaign", "preview", "lint", "plan", "send", "resume", "why"),
+    *(
+        "init",
+        "demo",
+        "import",
+        "refresh",
+        "segment",
+        "campaign",
+        "journey",
+        "preview",
+        "lint",
+        "plan",
+        "send",
+        "resume",
+        "why",
+    ),
     *("report", "recommend", "contact", "bounce", "run", "status", "worker", "serve", "night", "db"),
 )
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from engine import journeys as drip
 from engine import pipeline
 from engine.cli.app import app
 from engine.cli.opening import folder_to_write, moment, workspace
@@ -35,7 +36,7 @@ def list_campaigns(context: typer.Context, form: FormatOption = None) -> None:
     """All campaign files, with what the ledger knows of each."""
     with workspace(context) as mailer:
         rows = pipeline.campaign_rows(mailer)
-    show_rows(rows, ("name", "state", "segment", "variants", "sent", "waiting", "reason"), form)
+    show_rows(rows, ("name", "state", "segment", "variants", "sent", "waiting", "next", "reason"), form)
 
 
 @campaigns.command()
@@ -48,7 +49,7 @@ def check(
     """Files, rules, templates, languages, sender: every fault with its place. Exit 3 when there are errors."""
     with workspace(context) as mailer:
         findings = pipeline.check_campaigns(mailer, name)
-    _show_and_judge(findings, strict, form)
+    show_and_judge(findings, strict, form)
 
 
 @campaigns.command()
@@ -65,10 +66,19 @@ def new(
 
 @campaigns.command()
 def start(context: typer.Context, name: NameArgument) -> None:
-    """Take a pause or a cancellation back: what was released goes out at its time."""
+    """Arm a campaign whose file says `repeat`, from its next time on; or take a pause or a cancellation back."""
     with workspace(context) as mailer:
-        pipeline.set_campaign_state(mailer, name, "running", "", moment(mailer, None))
+        at = moment(mailer, None)
+        armed = pipeline.arm(mailer, name, at)
+        pipeline.set_campaign_state(mailer, name, "running", "", at)
+        lives = "run" in pipeline.status(mailer, at)["processes"]
+        zone = mailer.zone
     say(f"{name} is running")
+    if armed:
+        coming = ", ".join(f"{one.due_at.astimezone(zone):%a %Y-%m-%d %H:%M}" for one in armed.coming)
+        say(f"it comes round {armed.repeat}: next {coming} ({zone})")
+    if armed and not lives:
+        say("nothing runs that would send it: start `mailer run`")
 
 
 @campaigns.command()
@@ -105,7 +115,12 @@ def preview(
     """Write exactly the mail that one person would get: .eml, .html and .txt."""
     folder_to_write("--out", out)
     with workspace(context, at) as mailer:
-        seen = pipeline.preview(mailer, campaign, to, variant, out, moment(mailer, at))
+        journey, _, step = campaign.partition("/")
+        seen = (
+            drip.preview(mailer, journey, step, to, moment(mailer, at), variant=variant, out=out)
+            if step
+            else pipeline.preview(mailer, campaign, to, variant, out, moment(mailer, at))
+        )
     if show:
         typer.launch(str(seen.html))
     data = {"variant": seen.variant, "language": seen.language, "subject": seen.subject, "reason": seen.reason}
@@ -126,10 +141,11 @@ def lint(
     """Check templates and messages: codes with file:line:col. Needs no database. Exit 3 when there are errors."""
     # Two files of one template are looked at together, and told once.
     findings = list(dict.fromkeys(finding for file in files for finding in pipeline.lint(file)))
-    _show_and_judge(findings, strict, form)
+    show_and_judge(findings, strict, form)
 
 
-def _show_and_judge(findings: list[Finding], strict: bool, form: Format | None) -> None:
+def show_and_judge(findings: list[Finding], strict: bool, form: Format | None) -> None:
+    """What was found; raises Findings when there are errors, or warnings with `strict`."""
     if chosen(form) is Format.TABLE:
         show_findings(findings)
         if not findings:

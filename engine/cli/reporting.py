@@ -1,12 +1,13 @@
 """`mailer report`, `mailer recommend`: what was earned, and which recommendations deserve trust."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from engine import locale, pipeline
+from engine import journeys, locale, pipeline
 from engine.analysis import Comparison, Results, to_json
 from engine.cli.app import app
 from engine.cli.opening import moment, workspace
@@ -25,21 +26,27 @@ _OVERVIEW = ("campaign", "occurrence", "plan", "sent", "waiting", "refused", "de
 @app.command()
 def report(
     context: typer.Context,
-    campaign: Annotated[str | None, typer.Argument(metavar="[CAMPAIGN]", help="Default: a line for each.")] = None,
+    campaign: Annotated[
+        str | None, typer.Argument(metavar="[CAMPAIGN|JOURNEY[/STEP]]", help="Default: a line for each.")
+    ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page.")] = None,
     occurrence: Annotated[str | None, typer.Option("--occurrence", help="Default: the latest.")] = None,
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only what was released since.")] = None,
     at: AtOption = None,
     form: FormatOption = None,
 ) -> None:
-    """What a campaign earned: variants, lift against the holdout with 95 % intervals, checks, and a verdict."""
+    """What a campaign earned: variants, lift against the holdout with 95 % intervals, checks, and a verdict.
+
+    A journey by its name; one of its mails or experiments as JOURNEY/STEP. These go on without end, so their figures
+    may be looked at every day: only who is through counts, and the intervals hold at any look.
+    """
     with workspace(context, at) as mailer:
         if campaign is None:
             _overview(mailer, since, form)
             return
         if html and not html.absolute().parent.is_dir():
             raise Usage(f"the folder of {html} does not exist; make it first, or choose another")
-        found = pipeline.report(mailer, campaign, occurrence, moment(mailer, at))
+        found = _found(mailer, campaign, occurrence, moment(mailer, at))
         if html:
             html.write_text(pipeline.report_html(mailer, found), encoding="utf-8")
             say(f"written: {html}")
@@ -67,6 +74,14 @@ def backtest(
         stdout.print(f"chosen: {result['chosen']}", markup=False)
 
     show_one(result, form, told)
+
+
+def _found(mailer: Mailer, name: str, occurrence: str | None, at: datetime) -> Results:
+    """A campaign stands before a journey of the same name."""
+    journey, _, step = name.partition("/")
+    if step or (not mailer.has_campaign(name) and journeys.is_journey(mailer, name)):
+        return journeys.report(mailer, journey, step or None, at)
+    return pipeline.report(mailer, name, occurrence, at)
 
 
 def print_report(found: Results) -> None:

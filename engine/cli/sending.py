@@ -1,12 +1,14 @@
 """`mailer send`, `resume`, `why`: from a frozen plan to mails on their way, and the reason for each."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from engine import pipeline
+from engine import fleet, pipeline
+from engine import journeys as drip
 from engine.cli.app import app
 from engine.cli.opening import agreed, can_be_asked, folder_to_write, moment, workspace
 from engine.cli.planning import OccurrenceOption, dry_run_all, dry_run_one, print_plan
@@ -96,6 +98,7 @@ def send(
                 progress,
                 wait=wait,
                 tell=progress.tell,
+                released=fleet.hint_ready,
             )
     _show_sent(result, form)
 
@@ -104,7 +107,7 @@ def send(
 def resume(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(metavar="[CAMPAIGN|PLAN]", help="Default: all that is under way.")
+        str | None, typer.Argument(metavar="[CAMPAIGN|JOURNEY|PLAN]", help="Default: all that is under way.")
     ] = None,
     uncertain: Annotated[
         str | None,
@@ -124,6 +127,9 @@ def resume(
     if uncertain not in (None, "assume-sent", "resend", "ask"):
         raise Usage(f"--uncertain is assume-sent, resend or ask, not {uncertain!r}")
     with workspace(context, at) as mailer, progress_of("sending") as progress:
+        if target is not None and not mailer.has_campaign(target) and drip.is_journey(mailer, target):
+            drip.resume(mailer, target, because, moment(mailer, at))
+            because = ""
         result = pipeline.resume(mailer, target, uncertain, progress, because, progress.tell)
     _show_sent(result, form)
 
@@ -132,7 +138,9 @@ def resume(
 def why(
     context: typer.Context,
     email: Annotated[str, typer.Argument(metavar="EMAIL", help="The contact's address.")],
-    campaign: Annotated[str | None, typer.Argument(metavar="[CAMPAIGN]", help="Default: everything of hers.")] = None,
+    campaign: Annotated[
+        str | None, typer.Argument(metavar="[CAMPAIGN|JOURNEY[/STEP]]", help="Default: everything of hers.")
+    ] = None,
     at: AtOption = None,
     form: FormatOption = None,
 ) -> None:
@@ -140,7 +148,7 @@ def why(
     if campaign is not None and "@" in campaign and "@" not in email:
         raise Usage(f"the address comes first: mailer why {campaign} {email}")
     with workspace(context, at) as mailer:
-        answer = pipeline.why(mailer, email, campaign, moment(mailer, at))
+        answer = _why(mailer, email, campaign, moment(mailer, at))
 
     def told() -> None:
         stdout.print(answer["answer"], markup=False, style="bold")
@@ -148,6 +156,14 @@ def why(
             stdout.print(f"  {step['what']}: {step['value']}", markup=False, soft_wrap=True)
 
     show_one(answer, form, told)
+
+
+def _why(mailer: pipeline.Mailer, email: str, name: str | None, at: datetime) -> dict[str, Any]:
+    """A campaign stands before a journey of the same name."""
+    journey, _, step = (name or "").partition("/")
+    if name is not None and (step or not mailer.has_campaign(name)) and drip.is_journey(mailer, journey):
+        return drip.why(mailer, email, journey, step or None)
+    return pipeline.why(mailer, email, name, at)
 
 
 def _refuse_contradictions(given: Mapping[str, bool]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine import pipeline
+from engine import fleet, pipeline
 from engine.cli.app import app
 from engine.cli.opening import folder_of
 from engine.cli.printing import say, stdout
@@ -38,6 +38,7 @@ def init(
 def upgrade(context: typer.Context) -> None:
     """Create the database where it is missing, and bring its tables up to this version."""
     pipeline.upgrade_database(folder_of(context))
+    fleet.upgrade(folder_of(context))
     say("the database is up to date")
 
 

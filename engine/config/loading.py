@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
-from engine.clock import Clock, clock_set_to, system_clock
+from engine.clock import Clock, clock_running, clock_set_to, system_clock
 from engine.config.sections import (
     APIS,
     Alerts,
@@ -72,8 +72,9 @@ class File(Section):
     @field_validator("web", mode="before")
     @classmethod
     def _nor_there(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "in_token" in value:
-            raise ValueError("web.in_token: a token never stands here; use in_token_env or in_token_file")
+        for token in ("in_token", "watch_token"):
+            if isinstance(value, dict) and token in value:
+                raise ValueError(f"web.{token}: a token never stands here; use {token}_env or {token}_file")
         return value
 
     @model_validator(mode="after")
@@ -112,14 +113,16 @@ class Settings(File):
         match = re.match(r"sqlite(?:\+\w+)?:///(?!/)(?P<file>[^?]+)", self.database.url)
         return f"sqlite:///{self.path(match['file'])}" if match else self.database.url
 
-    def make_clock(self) -> Clock:
-        """The engine's clock: the machine's, unless the workspace stops it at one moment."""
-        return clock_set_to(self._fixed_at()) if self.clock.fixed_at else system_clock
+    def make_clock(self, since: datetime | None = None) -> Clock:
+        """The engine's clock: the machine's, unless the workspace stops it at one moment, or lets it run from there.
 
-    def _fixed_at(self) -> datetime:
+        `since`: the real moment at which a running one stood at `fixed_at`, the same for all processes.
+        """
         moment = self.clock.fixed_at
-        assert moment is not None
-        return moment if moment.tzinfo else moment.replace(tzinfo=self.shop.zone)
+        if moment is None:
+            return system_clock
+        start = moment if moment.tzinfo else moment.replace(tzinfo=self.shop.zone)
+        return clock_running(start, since, self.clock.speed) if self.clock.speed and since else clock_set_to(start)
 
     def secret_bytes(self) -> bytes:
         """The secret itself; hand it to `links.Keys`, never to a log."""
@@ -142,7 +145,7 @@ def load_settings(workspace: Path, environ: "os._Environ[str] | dict[str, str] |
         checked = File.model_validate(raw)
         transports = {name: _with_secrets(name, one, workspace, environ) for name, one in checked.transport.items()}
         password = _secret("bounces", "password", checked.bounces, workspace, environ)
-        in_token = _secret("web", "in_token", checked.web, workspace, environ)
+        tokens = {name: _secret("web", name, checked.web, workspace, environ) for name in ("in_token", "watch_token")}
     except ValidationError as fault:
         raise BadConfig(f"{path}: " + "; ".join(_told(error) for error in fault.errors())) from None
     except OSError as fault:
@@ -150,7 +153,7 @@ def load_settings(workspace: Path, environ: "os._Environ[str] | dict[str, str] |
     bounces = checked.bounces.model_copy(update={"password": password})
     update = {name: getattr(checked, name) for name in File.model_fields}
     update |= {"transport": transports, "bounces": bounces}
-    update |= {"web": checked.web.model_copy(update={"in_token": in_token})}
+    update |= {"web": checked.web.model_copy(update=tokens)}
     old = tuple(SecretStr(_read_key(workspace / name)) for name in checked.secret.old_keys)
     key = environ.get("MAILER_KEY") or _read_key(workspace / checked.secret.key_file)
     return Settings.model_construct(**update, workspace=workspace, key=SecretStr(key), old_keys=old)
@@ -230,5 +233,7 @@ def _known_keys(where: tuple[Any, ...]) -> list[str]:
         parts = parts[1:] if part in named else parts
     fields = getattr(owner, "model_fields", {})
     return [
-        info.alias or name for name, info in fields.items() if name not in ("password", "webhook_secret", "in_token")
+        info.alias or name
+        for name, info in fields.items()
+        if name not in ("password", "webhook_secret", "in_token", "watch_token")
     ]

@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from engine.errors import nearest
-from engine.model import TrackingMode
+from engine.model import TRANSACTIONAL, TrackingMode
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 APIS = ("resend", "ses")
@@ -187,10 +187,24 @@ class Caps(Section):
     messages_per_30_days: int = Field(default=0, ge=0)
 
 
+def _not_all_day(hours: str) -> str:
+    begin, _, end = hours.partition("-")
+    if hours and begin == end:
+        raise ValueError(f'"{hours}" leaves no hour to mail in; write "" for no quiet hours')
+    return hours
+
+
+_Hours = Annotated[
+    str,
+    Field(pattern=r"^(|([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)$"),  # 21:00-08:00
+    AfterValidator(_not_all_day),
+]
+
+
 class Quiet(Section):
     """When nobody is mailed, by each recipient's own clock. Transactional messages are exempt."""
 
-    hours: str = Field(default="", pattern=r"^(|([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)$")  # 21:00-08:00
+    hours: _Hours = ""
     weekends: bool = False  # true: nothing on the country's weekend days
     holidays: bool = False  # true: nothing on the country's public holidays
 
@@ -198,7 +212,7 @@ class Quiet(Section):
 class QuietHere(Section):
     """What is otherwise in one country (ISO 3166 code); what is left out is as in `[limits.quiet]`."""
 
-    hours: str | None = Field(default=None, pattern=r"^(|([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)$")
+    hours: _Hours | None = None
     weekends: bool | None = None
     holidays: bool | None = None
 
@@ -208,9 +222,16 @@ class Limits(Caps):
 
     classes: dict[str, Caps] = Field(default={}, alias="class")  # beside the caps of all together
     quiet: Quiet = Quiet()
-    quiet_in: dict[str, QuietHere] = {}
+    quiet_in: dict[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], QuietHere] = {}
     brake: Brake = Brake()
     destination: dict[str, Destination] = {}
+
+    @field_validator("classes")
+    @classmethod
+    def _can_be_capped(cls, value: dict[str, Caps]) -> dict[str, Caps]:
+        if TRANSACTIONAL in value:
+            raise ValueError(f"messages of class {TRANSACTIONAL!r} are owed and can't be capped; leave its table out")
+        return value
 
 
 class Bounces(Section):
@@ -244,12 +265,15 @@ class Alerts(Section):
 
 
 class Web(Section):
-    """Where the tracking pages listen, and who may bring in contacts, orders and events."""
+    """Where the tracking pages listen, who may bring in contacts, orders and events, and who may watch the engine."""
 
     listen: str = Field(default="127.0.0.1:8025", pattern=r"^[^\s]+:\d+$")
     in_token_env: str = ""
     in_token_file: str = ""
     in_token: SecretStr | None = Field(default=None, exclude=True)
+    watch_token_env: str = ""
+    watch_token_file: str = ""
+    watch_token: SecretStr | None = Field(default=None, exclude=True)
 
 
 class Secret(Section):
@@ -266,6 +290,13 @@ class Paths(Section):
 
 
 class ClockSettings(Section):
-    """Demos and rehearsals may stop the engine's clock at one moment."""
+    """Demos and rehearsals may stop the engine's clock at one moment, or let it run from there, faster than real."""
 
     fixed_at: datetime | None = None
+    speed: float = Field(default=0, ge=0, le=3600)  # 0: it stands; 60: an hour passes in a minute
+
+    @model_validator(mode="after")
+    def _runs_from_somewhere(self) -> "ClockSettings":
+        if self.speed and self.fixed_at is None:
+            raise ValueError("speed needs fixed_at, the moment from which the clock runs")
+        return self

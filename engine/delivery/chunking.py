@@ -14,9 +14,8 @@ import time
 from typing import ClassVar
 
 from engine.delivery.dialogue import InOneGo, Lied, receipt
-from engine.delivery.wire import Reply
+from engine.delivery.wire import Buffer, Reply
 from engine.model import Outcome
-from engine.replies import DOT
 
 _LIES = {500, 501, 502, 503, 504}
 _HELD_BACK = 2  # bytes
@@ -29,14 +28,9 @@ class ByChunk(InOneGo):
     steps: ClassVar[tuple[tuple[str, int], ...]] = (("MAIL", 2), ("RCPT", 2))
     all_yes = re.compile(rb"(?:2\d\d [^\n]*\n){2}")
 
-    def begin(self) -> None:
-        """Say the envelope and the mail, but for its end."""
-        self._begin(self._all_but_the_end(self._commands))
-
-    def finish(self) -> None:
-        """Complete the chunk; from its last byte on nobody knows, whatever is raised."""
-        self.stage = DOT
-        self._connection.write(self.letter.data[-_HELD_BACK:], self._waits.block)
+    def opening(self) -> tuple[Buffer, ...]:
+        """The envelope and the mail, but for its end."""
+        return self._commands, *self._all_but_the_end()
 
     def answer(self) -> Outcome:
         """What became of the mail; Lied: nothing, for the server does not know BDAT after all."""
@@ -45,12 +39,15 @@ class ByChunk(InOneGo):
         self._believed(reply)
         return receipt(reply)
 
+    def _last_step(self) -> bytes:
+        return self.letter.data[-_HELD_BACK:]
+
     def _say_content(self) -> None:
         """It is on the wire already."""
 
-    def _all_but_the_end(self, before: bytes, start: int = 0) -> bytes:
+    def _all_but_the_end(self, start: int = 0) -> tuple[Buffer, ...]:
         data = self.letter.data
-        return b"".join((before, b"BDAT %d LAST\r\n" % (len(data) - start), memoryview(data)[start:-_HELD_BACK]))
+        return b"BDAT %d LAST\r\n" % (len(data) - start), memoryview(data)[start:-_HELD_BACK]
 
     def _refused(self, stage: str, reply: Reply, last: Reply) -> Outcome:
         if reply.code >= 400 and reply.code != 421 and reply.code not in _LIES:
@@ -60,7 +57,7 @@ class ByChunk(InOneGo):
     def _completed(self, refusal: Reply) -> Reply:
         """The answer to a chunk that goes to nobody: the server reads it to its end all the same (RFC 3030 4.2)."""
         try:
-            self._connection.write(self.letter.data[-_HELD_BACK:], self._waits.block)
+            self._connection.write(self._last_step(), self._waits.block)
             return self._connection.reply(self._waits.dot)
         except OSError:
             self.session.drop()
@@ -81,14 +78,14 @@ class ByFirstChunk(ByChunk):
     steps: ClassVar[tuple[tuple[str, int], ...]] = (*ByChunk.steps, ("DATA", 2))
     all_yes = re.compile(rb"(?:2\d\d [^\n]*\n){3}")
 
-    def begin(self) -> None:
-        """Say the envelope, and the first line of the mail."""
+    def opening(self) -> tuple[Buffer, ...]:
+        """The envelope, and the first line of the mail."""
         line = self.letter.data[: self._first_line()]
-        self._begin(b"".join((self._commands, b"BDAT %d\r\n" % len(line), line)))
+        return self._commands, b"BDAT %d\r\n" % len(line), line
 
     def _say_content(self) -> None:
         self.session.takes_chunks = True
-        self._connection.write(self._all_but_the_end(b"", self._first_line()), self._waits.block)
+        self._connection.write(b"".join(self._all_but_the_end(self._first_line())), self._waits.block)
 
     def _first_line(self) -> int:
         """Where it ends, before what is held back."""

@@ -2,7 +2,8 @@
 
 The steps of every way (`chunking` has another): `begin` puts on the wire what may go while the server is still busy
 with the mail before; `reach` goes on to the last step and not further, so that every failure is a certain
-non-delivery; `finish` takes the last step; `answer` hears what became of it.
+non-delivery; `finish` takes the last step, and begins the next mail in the same write; `answer` hears what became of
+it.
 """
 
 import re
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 from engine.delivery.envelope import Letter, stuffed
 from engine.delivery.session import Session
-from engine.delivery.wire import Reply, Waits
+from engine.delivery.wire import Buffer, Reply, Waits
 from engine.model import MessageState, Outcome
 from engine.replies import DOT, classify, shortened
 
@@ -36,6 +37,7 @@ class StepByStep:
         self.stage = "MAIL"
         self.is_fresh = session.messages == 0
         self.in_envelope = True
+        self.is_begun = False
         self._connection = session.connection
         self._commands = commands
         self._waits = waits
@@ -44,6 +46,10 @@ class StepByStep:
 
     def begin(self) -> None:
         """Say what may be said ahead: here nothing."""
+
+    def opening(self) -> tuple[Buffer, ...]:
+        """What may be said ahead, in pieces."""
+        return ()
 
     def reach(self) -> Outcome | None:
         """Go to the last step; None when only that is missing, else what the server's no means.
@@ -61,10 +67,17 @@ class StepByStep:
         self.session.used_at = time.monotonic()
         return refusal
 
-    def finish(self) -> None:
-        """Take the last step; from its first byte on nobody knows, whatever is raised."""
+    def finish(self, following: "StepByStep | None" = None) -> None:
+        """Take the last step, and begin the next mail; from the first byte on nobody knows, whatever is raised."""
         self.stage = DOT
-        self._connection.write(b".\r\n", self._waits.block)
+        if following is None:
+            self._connection.write(self._last_step(), self._waits.block)
+        else:
+            rest = self._connection.write_both(self._last_step(), following.opening(), self._waits.block)
+            following.is_begun, following._rest = True, rest
+
+    def _last_step(self) -> bytes:
+        return b".\r\n"
 
     def answer(self) -> Outcome:
         """What became of the mail; OSError: nobody knows."""
@@ -124,14 +137,16 @@ class InOneGo(StepByStep):
     all_yes: ClassVar[re.Pattern[bytes]] = re.compile(rb"(?:2\d\d [^\n]*\n){2}354 [^\n]*\n")  # to `steps`: the rule
 
     def begin(self) -> None:
-        """Say the envelope."""
-        self._begin(self._commands + b"DATA\r\n")
-
-    def _begin(self, said: bytes) -> None:
+        """Say the opening."""
+        said, self.is_begun = b"".join(self.opening()), True
         try:
             self._rest = self._connection.write_ahead(said)
         except OSError:
             self._rest = said  # the mail before this one is still to be answered; `reach` will find out
+
+    def opening(self) -> tuple[Buffer, ...]:
+        """The envelope."""
+        return self._commands, b"DATA\r\n"
 
     def _envelope_refusal(self) -> Outcome | None:
         if self._rest:

@@ -31,22 +31,23 @@ class Journal:
             # A file of the same name can only come from a database that was set back since: its proofs are void.
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
             self._file = os.open(self._path, flags, 0o600)
-            self._write(f"{_FIRST} {batch_id} {fence}")
+            self._write(b"%b %d %d\n" % (_FIRST.encode(), batch_id, fence))
         except OSError as fault:
             raise self._unwritable(fault) from fault
 
     def handing_over(self, ord_: int, key: str = "") -> None:
         """Call just before the dot. StoreUnavailable: don't send it. `key` holds no blanks (`handover_key`)."""
         try:
-            self._write(f"S {ord_} {_KEY}{key}" if key else f"S {ord_}")
+            self._write(f"S {ord_} {_KEY}{key}\n".encode() if key else b"S %d\n" % ord_)
         except OSError as fault:
             raise self._unwritable(fault) from fault
 
     def answered(self, ord_: int, outcome: Outcome) -> None:
         """Call with what came back. Never fails: a lost line only makes a message uncertain if this process dies."""
-        words = (outcome.state.value, outcome.reason or "-", outcome.stage or "-", " ".join(outcome.reply.split()))
+        state, reason, stage = outcome.state._value_, outcome.reason or "-", outcome.stage or "-"
+        line = f"R {ord_} {state} {reason} {stage} {' '.join(outcome.reply.split())}\n"
         try:
-            self._write(f"R {ord_} {' '.join(words)}")
+            self._write(line.encode("utf-8", "replace"))
         except OSError:
             self._broken = True
 
@@ -67,13 +68,12 @@ class Journal:
         self.close()
         self._path.unlink(missing_ok=True)
 
-    def _write(self, line: str) -> None:
+    def _write(self, line: bytes) -> None:
         # After half a line nothing more may follow: the two would read as one.
         if self._broken:
             raise OSError("an earlier line could not be written")
-        data = f"{line}\n".encode("utf-8", "replace")
         try:
-            whole = os.write(self._file, data) == len(data)
+            whole = os.write(self._file, line) == len(line)
         except OSError:
             self._broken = True
             raise

@@ -2,9 +2,9 @@
 
 A mail goes out without its last bytes: by DATA without the dot, by BDAT without the end of its chunk. Every failure up
 to there is a certain non-delivery: the server must forget what it has (RFC 5321 4.1.1.4). Then `before_dot` is asked,
-and the last bytes follow as a write of their own. Between them and the reply lies the only moment of doubt (RFC 1047);
-a connection lost there makes the message uncertain. While the server works on that reply, the next mail is built and
-begun; so never more than one mail is in doubt.
+and the last bytes follow, in one write with the envelope of the next mail. Between them and the reply lies the only
+moment of doubt (RFC 1047); a connection lost there makes the message uncertain. While the server works on that reply,
+the mail after the next is built; never more than one mail is in doubt.
 
 What the server offers is believed until it lies: then the transport goes on by a plainer way (chunks, one write,
 step by step), and remembers.
@@ -16,7 +16,6 @@ message each time), stopped, unavailable.
 import time
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
 
 from engine.config import TransportSettings
 from engine.delivery.chunking import ByChunk, ByFirstChunk
@@ -30,6 +29,7 @@ from engine.model import MessageState, Outcome
 from engine.replies import shortened
 
 IDLE_SECONDS = 60.0  # then a new connection: firewalls forget silent ones
+AHEAD = 2  # mails taken before the last is answered: one whose envelope goes with its dot, one that is built meanwhile
 PAUSES = (0.2, 1.0, 3.0)  # between tries to reach the server
 
 
@@ -57,13 +57,13 @@ class SmtpTransport:
 
     def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
         """Hand mails over; see `transport.Transport.deliver`."""
-        taken = deque(islice(offers, 1))  # and not answered yet: two while the server works on the first
+        taken: deque[Offer] = deque()  # and not answered yet
+        self._take(offers, taken, 1)
         try:
             while taken:
-                outcome = self._handed_over(taken[0])
+                outcome = self._handed_over(taken)
                 if outcome is None:
-                    if len(taken) == 1 and not self._patience.is_cut:
-                        taken.extend(islice(offers, 1))
+                    self._take(offers, taken, 1 + AHEAD)
                     self._begin_ahead(taken)
                     outcome = self._answer()
                 if outcome is None:
@@ -74,7 +74,7 @@ class SmtpTransport:
                     yield from [(offer.ord, outcome) for offer in taken]
                     return
                 if not taken:
-                    taken.extend(islice(offers, 1))
+                    self._take(offers, taken, 1)
         except BaseException:
             self._drop()  # whatever happened, half a message must not stay on the wire
             raise
@@ -90,10 +90,19 @@ class SmtpTransport:
         if session:
             session.quit()
 
+    def _take(self, offers: Iterator[Offer], taken: deque[Offer], most: int) -> None:
+        """Take so many that there are `most`; after a stop no more than the first."""
+        while len(taken) < most and not (taken and self._patience.is_cut):
+            offer = next(offers, None)
+            if offer is None:
+                return
+            taken.append(offer)
+
     # ------------------------------------------------------------ before the last step: every failure is certain
 
-    def _handed_over(self, offer: Offer) -> Outcome | None:
-        """Do all that is to be done for one mail; None when only its answer is missing."""
+    def _handed_over(self, taken: deque[Offer]) -> Outcome | None:
+        """Do all that is to be done for the first of these; None when only its answer is missing."""
+        offer = taken[0]
         if self._patience.is_cut:
             self._drop_what_is_begun()
             return _stopped("")
@@ -105,7 +114,10 @@ class SmtpTransport:
             outcome = self._reached(letter, begun)
         except TransportRefused as fault:
             return Outcome(state=MessageState.DEFERRED, reason="configuration", reply=str(fault))
-        return outcome or self._asked(offer) or self._finished()
+        if outcome is not None:
+            return outcome
+        following = self._dialogue_ahead(taken)
+        return self._asked(offer) or self._finished(following)
 
     def _reached(self, letter: Letter, begun: StepByStep | None) -> Outcome | None:
         """Get the mail but for its last bytes onto the wire; None when it is there."""
@@ -207,26 +219,36 @@ class SmtpTransport:
 
     # ------------------------------------------------------------ the last step: from its first byte on, doubt
 
-    def _finished(self) -> Outcome | None:
+    def _finished(self, following: StepByStep | None) -> Outcome | None:
         assert self._dialogue is not None
         try:
-            self._dialogue.finish()
+            self._dialogue.finish(following)
         except OSError as fault:
             self._drop()
             return uncertain(str(fault))
         return None
 
     def _begin_ahead(self, taken: deque[Offer]) -> None:
-        """Say what may be said about the second of these while the answer about the first is awaited."""
+        """Begin the second of these, unless that was done, while the answer about the first is awaited."""
+        following = self._dialogue_ahead(taken)
+        if following is not None and not following.is_begun:
+            following.begin()
+
+    def _dialogue_ahead(self, taken: deque[Offer]) -> StepByStep | None:
+        """What there is to say about the second of these on the connection in use, if that is to carry it too."""
+        if self._ahead is not None:
+            return self._ahead[1]
         session = self._session
         if len(taken) < 2 or session is None or self._is_used_up(session):
-            return
+            return None
         letter = sealed(taken[1].mail)
-        if isinstance(letter, Letter):
-            dialogue = self._dialogue_on(session, letter, self._level)
-            if isinstance(dialogue, StepByStep):
-                self._ahead = taken[1], dialogue
-                dialogue.begin()
+        if isinstance(letter, Outcome):
+            return None
+        dialogue = self._dialogue_on(session, letter, self._level)
+        if isinstance(dialogue, Outcome):
+            return None
+        self._ahead = taken[1], dialogue
+        return dialogue
 
     def _begun(self, offer: Offer) -> StepByStep | None:
         """What was said about this mail already, if the connection still holds it."""

@@ -30,9 +30,9 @@ class Transport(Protocol):
     def deliver(self, offers: Iterator[Offer]) -> Iterator[Answer]:
         """Hand mails over as they are taken from `offers`; one answer for each that was taken, soon after it is known.
 
-        Taking an offer may mean building its mail: take the next while the other side works on the last, and no more
-        of them than are handed over in one go. `offers` never raises. After one of the last four reasons below, take
-        no further offer, answer those that were taken, and end.
+        Taking an offer may mean building its mail: take the next two at most while the other side works on the last,
+        and no more of them than are handed over in one go. `offers` never raises. After one of the last four reasons
+        below, take no further offer, answer those that were taken, and end.
 
         Yields, for each offer taken:
             SENT: the other side took responsibility. REFUSED, DEFERRED: it certainly has not. UNCERTAIN: the last

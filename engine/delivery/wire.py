@@ -11,9 +11,10 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from engine.config import TransportSettings
 
@@ -22,6 +23,9 @@ _SLICE_OF_A_CALL = struct.pack("ll", 0, int(_SLICE * 1_000_000))  # struct timev
 _LINE = 8192  # far beyond RFC 5321 4.5.3.1.5, so that a flood ends somewhere
 _LINES = 200
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is unsent and tells the server so
+
+
+Buffer: TypeAlias = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,24 @@ class Connection:
     def write_ahead(self, data: bytes) -> bytes:
         """Put on the wire what fits there without waiting for the server; the rest comes back."""
         sent = self._sent(data, self._at_once)
+        return b"" if sent == len(data) else data[sent:]
+
+    def write_both(self, end: bytes, ahead: Sequence[Buffer], wait: float) -> bytes:
+        """Put `end` on the wire and, in the same packet, what fits of `ahead`; the rest of that comes back.
+
+        OSError: `end` may be on the wire or not.
+        """
+        if not self._at_once:  # under TLS a write that was begun must be ended before another
+            self.write(end, wait)
+            said = b"".join(ahead)
+            with suppress(OSError):
+                return self.write_ahead(said)
+            return said
+        data = b"".join((end, *ahead))
+        sent = self._sent(data, self._at_once)
+        if sent < len(end):
+            self._put(end[sent:], wait, 0)
+            sent = len(end)
         return b"" if sent == len(data) else data[sent:]
 
     def reply(self, wait: float) -> Reply:

@@ -9,7 +9,7 @@ from engine.feedback.bounces import read_notice
 from engine.feedback.counting import ClickCounts, CountedLink
 from engine.feedback.judging import TOO_FAST, Judged, judge
 from engine.feedback.mailboxes import Mailbox, open_mailbox
-from engine.feedback.spool import Spool
+from engine.feedback.spool import Spool, waiting_bytes
 
 __all__ = [
     "TOO_FAST",
@@ -21,4 +21,5 @@ __all__ = [
     "judge",
     "open_mailbox",
     "read_notice",
+    "waiting_bytes",
 ]

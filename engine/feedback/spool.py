@@ -75,6 +75,18 @@ class Spool:
         drained.path.unlink(missing_ok=True)
 
 
+def waiting_bytes(folder: Path) -> int:
+    """How much lies in the spool's files."""
+    return sum(_size(path) for path in folder.glob("*.jsonl"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # drained meanwhile
+        return 0
+
+
 def _write(path: Path, text: str) -> None:
     part = path.with_suffix(".part")
     try:

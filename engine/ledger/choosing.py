@@ -62,6 +62,20 @@ def plans_with_batches(plan_id: int | None, shut: tuple[str, ...], via: Via) -> 
     return wanted.order_by(found.c.priority.desc(), found.c.since, found.c.id).limit(_PLANS)
 
 
+@lru_cache(maxsize=16)
+def runnable(store: Store, shut: tuple[str, ...], via: Via) -> Query:
+    """Every batch that may go out at `at`, or whose sender was not heard of for a whole lease."""
+    is_lost = (batch.c.state == BatchState.LEASED) & (batch.c.lease_until < store.epoch_now())
+    return (
+        sa.select(batch.c.plan_id, batch.c.id.label("batch_id"), plan.c.priority)
+        .join(plan, plan.c.id == batch.c.plan_id)
+        .outerjoin(campaign, campaign.c.name == plan.c.campaign)
+        .where(is_lost | sa.and_(*_may_go(shut, via)))
+        .where(plan.c.state == PlanState.RELEASED, ~_is_held_back())
+        .order_by(plan.c.priority.desc(), batch.c.not_before, batch.c.id)
+    )
+
+
 def _waiting_plans() -> sa.CTE:
     """The plans of all ready batches, found by hopping along the index from plan to plan."""
     ready_one = batch.c.state == BatchState.READY

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.ledger.recording import clean
 from engine.ledger.rows import Row
+from engine.ledger.touching import touch, touch_readers
 from engine.model import Hit, HitKind, Verdict
 from engine.store import Store, chunks
-from engine.store.tables import event, hit, message, tally
+from engine.store.tables import contact, event, hit, message, tally
 
 BOUNCE = "bounce"
 _INT_MAX = 2**31 - 1  # what a column for link places holds; addresses with more are nobody's link
@@ -84,6 +85,7 @@ def judge_again(store: Store, verdicts: Mapping[int, tuple[Verdict, str]]) -> No
     for some in chunks(list(verdicts.items()), CHUNK):
         with write_in_turn(store) as db:
             db.execute(statement, [{"key": key, "said": said, "because": why} for key, (said, why) in some])
+            touch_readers(db, store, [key for key, _ in some])
 
 
 def add_tally(store: Store, plan_id: int, variant: str, kind: HitKind, site: int, day: date, count: int = 1) -> None:
@@ -103,7 +105,10 @@ def add_bounce(store: Store, delivery_id: str, at: datetime, properties: Mapping
             return False
         row = {"event_id": bounce_id(delivery_id), "contact_id": contact_id, "kind": BOUNCE, "at": at}
         statement = store.insert(event).values(**row, properties=dict(properties)).on_conflict_do_nothing()
-        return db.execute(statement.returning(event.c.id)).first() is not None
+        if db.execute(statement.returning(event.c.id)).first() is None:
+            return False
+        touch(db, store, contact.c.id == contact_id)
+    return True
 
 
 def bounce_id(delivery_id: str) -> str:

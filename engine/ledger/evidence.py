@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from engine.ledger.chunking import CHUNK
 from engine.ledger.outcomes import ASSUMED
+from engine.ledger.touching import touch_mailed
 from engine.model import MessageState, PlanState
 from engine.store import Store, chunks
 from engine.store.tables import attempt, batch_item, message, plan
@@ -47,7 +48,9 @@ def prove(store: Store, delivery_ids: Iterable[str], by: str, at: datetime) -> i
             doubted = list(db.scalars(wanted, {"ids": list(some)}))
         for message_id in doubted:
             with store.write() as db:
-                settled += _prove_one(db, message_id, by, at)
+                if _prove_one(db, message_id, by, at):
+                    touch_mailed(db, store, [message_id])
+                    settled += 1
     return settled
 
 

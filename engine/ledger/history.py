@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from engine.ledger.events import BOUNCE, bounce_id
 from engine.ledger.rows import Row
+from engine.ledger.waits import Postponed, postponed_of
 from engine.model import EntryState, HitKind, MessageState, PlanState, Verdict
 from engine.store import Store
 from engine.store.tables import attempt, event, hit, message, plan, plan_entry
@@ -48,6 +49,7 @@ class PlannedMessage:
     reason: str
     send_at: datetime
     sent_at: datetime | None
+    postponed: Postponed | None
     attempts: tuple[Attempt, ...]
     responses: tuple[Response, ...]
 
@@ -89,11 +91,14 @@ def history(store: Store, contact_id: int, campaign: str | None = None) -> list[
     with store.read() as db:
         entries = db.execute(wanted).all()
         messages = db.execute(sa.select(message).where(message.c.contact_id == contact_id)).all()
+        waits = postponed_of(db, contact_id)
         ids = [row.id for row in messages]
         attempts = _by_message(db.execute(sa.select(attempt).where(attempt.c.message_id.in_(ids)).order_by("n")))
         hits = _by_message(db.execute(sa.select(hit).where(hit.c.message_id.in_(ids)).order_by("at", "id")))
         bounces = db.execute(sa.select(event).where(event.c.contact_id == contact_id, event.c.kind == BOUNCE)).all()
-    by_plan = {row.plan_id: _message(row, attempts[row.id], hits[row.id], bounces) for row in messages}
+    by_plan = {
+        row.plan_id: _message(row, attempts[row.id], hits[row.id], bounces, waits.get(row.id)) for row in messages
+    }
     return [_chapter(row, by_plan.get(row.plan_id)) for row in entries]
 
 
@@ -121,7 +126,9 @@ def _chapter(row: Row, planned: PlannedMessage | None) -> Chapter:
     )
 
 
-def _message(row: Row, attempts: Sequence[Row], hits: Sequence[Row], bounces: Sequence[Row]) -> PlannedMessage:
+def _message(
+    row: Row, attempts: Sequence[Row], hits: Sequence[Row], bounces: Sequence[Row], postponed: Postponed | None
+) -> PlannedMessage:
     responses = [
         Response(
             kind=HitKind(one.kind),
@@ -144,6 +151,7 @@ def _message(row: Row, attempts: Sequence[Row], hits: Sequence[Row], bounces: Se
         reason=row.reason,
         send_at=row.send_at,
         sent_at=row.sent_at,
+        postponed=postponed,
         attempts=tuple(_attempt(one) for one in attempts),
         responses=tuple(sorted(responses, key=lambda one: one.at)),
     )

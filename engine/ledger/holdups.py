@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from engine.ledger.breakers import OPEN
 from engine.ledger.choosing import HELD_BACK, transport_of_plan
 from engine.ledger.rows import Row
+from engine.ledger.turns import CAPPED, OUTRANKED, QUIET
 from engine.model import BatchState, CampaignState, MessageState, PlanState
 from engine.store import Store
 from engine.store.tables import batch, breaker, bucket, campaign, message, plan
 
-HELD, DAILY, RATE, RETRY, UNREACHABLE = "held", "daily", "rate", "retry", "unreachable"
+HELD, DAILY, RATE, RETRY, UNREACHABLE, TURN = "held", "daily", "rate", "retry", "unreachable", "turn"
 
 _LIVELY_SECONDS = 60.0  # a rate is shown as long as somebody has lately sent by it
 
@@ -22,7 +23,7 @@ _LIVELY_SECONDS = 60.0  # a rate is shown as long as somebody has lately sent by
 class Holdup:
     """One thing that messages wait for."""
 
-    kind: str  # held | daily | rate | retry | unreachable
+    kind: str  # held | daily | rate | retry | unreachable | turn
     transport: str  # empty: whichever
     destination: str  # empty: all of them
     why: str  # in words
@@ -44,6 +45,7 @@ def holdups(
         found = [one for row in buckets for one in _of_bucket(row, waiting, at)]
         found += [_unreachable(row, waiting, at) for row in db.execute(broken) if row.open_until > row.now]
         found += _retries(db, at, plan_id)
+        found += _turns(db, at, plan_id)
     return sorted((one for one in found if one.messages), key=lambda one: -one.messages)
 
 
@@ -101,6 +103,41 @@ def _unreachable(row: Row, waiting: list[Row], at: datetime) -> Holdup:
     return Holdup(
         kind=UNREACHABLE, transport=row.transport, destination="", why=row.why, until=until, messages=messages
     )
+
+
+_TURNS = {
+    QUIET: "it is a quiet hour where they live",
+    CAPPED: "they got as much as the caps allow",
+    OUTRANKED: "a better message for them is due too",
+}
+
+
+def _turns(db: sa.Connection, at: datetime, plan_id: int | None) -> list[Holdup]:
+    """Messages that were postponed to another hour of their recipients; told is when the first of them goes on."""
+    wanted = (
+        sa.select(
+            batch.c.waits_for,
+            sa.func.sum(sa.func.coalesce(batch.c.open, batch.c.size)).label("messages"),
+            sa.func.min(batch.c.not_before).label("first"),
+        )
+        .join(plan, plan.c.id == batch.c.plan_id)
+        .where(batch.c.state == BatchState.READY, batch.c.not_before > at, batch.c.waits_for.in_(list(_TURNS)))
+        .where(plan.c.state == PlanState.RELEASED)
+        .group_by(batch.c.waits_for)
+    )
+    if plan_id is not None:
+        wanted = wanted.where(batch.c.plan_id == plan_id)
+    return [
+        Holdup(
+            kind=TURN,
+            transport="",
+            destination="",
+            why=_TURNS[row.waits_for],
+            until=row.first,
+            messages=int(row.messages),
+        )
+        for row in db.execute(wanted)
+    ]
 
 
 def _retries(db: sa.Connection, at: datetime, plan_id: int | None) -> list[Holdup]:

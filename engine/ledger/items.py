@@ -1,9 +1,9 @@
 """What is there to hand over in a batch, with all that is needed to render it?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,8 +15,7 @@ from engine.store import Store, chunks, from_micros
 from engine.store.tables import attempt, batch_item, contact, message, plan_entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(NamedTuple):
     """One message to hand over."""
 
     ord: int  # its place in the batch
@@ -33,12 +32,15 @@ class Item:
     send_at: datetime
     digest: str  # of the mail the dry run showed
     first_at: datetime | None  # when it was tried first; None: never yet
-    packed: bytes = field(repr=False)  # the context as it was frozen
+    packed: bytes  # the context as it was frozen
 
     @property
     def context(self) -> Mapping[str, Any]:
         """What the template reads. Unpacked anew by each look: 500 of them would lie in memory otherwise."""
         return unpacked(self.packed) or {}
+
+    def __repr__(self) -> str:
+        return f"Item(ord={self.ord}, message_id={self.message_id}, attempt={self.attempt})"
 
 
 _OPEN = (
@@ -96,25 +98,8 @@ def open_items(store: Store, batch_id: int) -> tuple[tuple[Item, ...], list[Eras
 
 
 def _item(row: Sequence[Any], firsts: Mapping[int, datetime]) -> Item:
-    place, message_id, contact_id, n, tried, delivery_id, variant, email, language, template, tracked, hour, *rest = row
-    digest, packed = rest
-    return Item(
-        ord=place,
-        message_id=message_id,
-        contact_id=contact_id,
-        n=n,
-        attempt=tried,
-        delivery_id=delivery_id,
-        variant=variant,
-        email=email,
-        language=language,
-        template_hash=template,
-        tracked=bool(tracked),
-        send_at=from_micros(hour),
-        digest=digest,
-        first_at=firsts.get(message_id),
-        packed=packed,
-    )
+    *known, tracked, hour, digest, packed = row  # in the order of Item
+    return Item._make((*known, bool(tracked), from_micros(hour), digest, firsts.get(row[_MESSAGE]), packed))
 
 
 def _first_tries(db: sa.Connection, message_ids: Sequence[int]) -> dict[int, datetime]:

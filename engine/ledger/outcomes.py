@@ -16,6 +16,7 @@ from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.ledger.items import Item
 from engine.ledger.recording import add_batch, told
 from engine.ledger.rows import Query, Row
+from engine.ledger.touching import touch_mailed
 from engine.model import MessageState, Outcome, PlanState, SkipReason
 from engine.store import Store
 from engine.store.tables import attempt, batch, batch_item, message, plan
@@ -53,7 +54,7 @@ def settle(store: Store, what: Item | int, outcome: Outcome, at: datetime, trans
         in_flight = state == MessageState.CLAIMED
         if not _settle_attempt(db, store, message_id, n, outcome, at, in_flight, transport):
             return False
-        return _settle_message(db, message_id, outcome, at, is_last=n == last)
+        return _settle_message(db, store, message_id, outcome, at, is_last=n == last)
 
 
 def retry_deferred(
@@ -135,7 +136,9 @@ def _settle_attempt(
     return db.execute(insert.returning(attempt.c.n)).first() is not None
 
 
-def _settle_message(db: sa.Connection, message_id: int, outcome: Outcome, at: datetime, is_last: bool) -> bool:
+def _settle_message(
+    db: sa.Connection, store: Store, message_id: int, outcome: Outcome, at: datetime, is_last: bool
+) -> bool:
     """The message follows its last attempt; an earlier one that did deliver stops the attempts still to come."""
     is_sent = outcome.state is MessageState.SENT
     if not is_last and not is_sent:
@@ -150,7 +153,11 @@ def _settle_message(db: sa.Connection, message_id: int, outcome: Outcome, at: da
         "retry_at": retry_at,
     }
     changed = sa.update(message).where(message.c.id == message_id, message.c.state.in_(may_change)).values(values)
-    return db.execute(changed).rowcount == 1
+    if not db.execute(changed).rowcount:
+        return False
+    if is_sent:
+        touch_mailed(db, store, [message_id])
+    return True
 
 
 def _ended(plan_id: int, state: MessageState, before: datetime) -> Query:
@@ -198,6 +205,7 @@ def _own_up(store: Store, plan_id: int) -> None:
         still = (message.c.id == row.id, message.c.state.in_(unsettled))
         with store.write() as db:
             db.execute(sa.update(message).where(*still).values(sent))
+            touch_mailed(db, store, [row.id])
 
 
 def _in_chunks(store: Store, wanted: Query, change: Callable[[sa.Connection, list[Row]], int]) -> int:

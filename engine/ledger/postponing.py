@@ -31,14 +31,28 @@ def postpone(
         held = db.execute(sa.select(batch.c.plan_id).where(*mine).with_for_update()).first()
         if held is None:
             return None
-        rows = db.execute(_still_open(claim.batch_id, moved)).all()
-        if rows:
-            away = (batch_item.c.batch_id == claim.batch_id, batch_item.c.ord.in_([row.ord for row in rows]))
-            db.execute(sa.delete(batch_item).where(*away))
-            plan_again(db, [row.message_id for row in rows])
-            tries = [(row.message_id, row.attempt) for row in rows]
-            add_batch(db, store, held.plan_id, not_before, tries, destination)
+        move(db, store, claim, moved, not_before, destination)
     return rest
+
+
+def move(
+    db: sa.Connection,
+    store: Store,
+    claim: Claim,
+    ords: Collection[int],
+    not_before: datetime,
+    destination: str = "",
+    waits_for: str = "",
+) -> None:
+    """The same in a transaction that has made sure of the claim; `waits_for` says in a word what postponed them."""
+    rows = db.execute(_still_open(claim.batch_id, ords)).all()
+    if not rows:
+        return
+    away = (batch_item.c.batch_id == claim.batch_id, batch_item.c.ord.in_([row.ord for row in rows]))
+    db.execute(sa.delete(batch_item).where(*away))
+    plan_again(db, [row.message_id for row in rows])
+    tries = [(row.message_id, row.attempt) for row in rows]
+    add_batch(db, store, claim.plan_id, not_before, tries, destination, waits_for)
 
 
 def _still_open(batch_id: int, ords: Collection[int]) -> sa.Select[tuple[int, int, int]]:

@@ -145,6 +145,12 @@ def next_due(store: Store, at: datetime) -> datetime | None:
     return hour
 
 
+def something_waits(store: Store) -> bool:
+    """Whether any released message has not been handed over yet, though nobody holds it back."""
+    with store.read() as db:
+        return db.execute(_claimable(batch.c.id).limit(1)).first() is not None
+
+
 def last_hour(store: Store, plan_id: int) -> datetime | None:
     """The hour for which the plan's last message was planned."""
     with store.read() as db:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.ledger import prepared
 from engine.ledger.prepared import said
+from engine.ledger.touching import touch_mailed
 from engine.model import BatchState, MessageState, Outcome, SkipReason
 from engine.store import Store, to_micros
 from engine.store.tables import attempt, batch, batch_item, message
@@ -97,6 +98,7 @@ def record(
     prepared.run(db, store, _END, _ENDING, ends)
     if later:
         prepared.run(db, store, _RETRY, ("hour", "key"), later)
+    touch_mailed(db, store, [one.message_id for one in endings if one.outcome.state is MessageState.SENT])
 
 
 def told(outcome: Outcome) -> dict[str, str]:
@@ -166,14 +168,16 @@ def add_batch(
     not_before: datetime,
     items: Sequence[tuple[int, int]],
     destination: str = "",
+    waits_for: str = "",
 ) -> None:
-    """A batch of (message, attempt), in this order."""
+    """A batch of (message, attempt), in this order; `waits_for` says in a word what postponed them."""
     new = {
         "plan_id": plan_id,
         "size": len(items),
         "state": BatchState.READY,
         "not_before": not_before,
         "destination": destination,
+        "waits_for": waits_for,
         "open": len(items),
     }
     batch_id = db.execute(sa.insert(batch).values(new).returning(batch.c.id)).scalar_one()

@@ -70,6 +70,12 @@ def finish_releases(
     return open_ones
 
 
+def holder_of(store: Store, campaign_name: str, occurrence: str) -> int | None:
+    """The plan that has this occurrence; None as long as nobody released it."""
+    with store.read() as db:
+        return db.scalar(sa.select(won.c.plan_id).filter_by(campaign=campaign_name, occurrence=occurrence))
+
+
 def _win(store: Store, plan_id: int, at: datetime) -> None:
     """Claim the occurrence, by the primary key of the table, or say who has it."""
     with store.write() as db:

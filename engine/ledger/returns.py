@@ -13,10 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.ledger.events import BOUNCE
+from engine.ledger.touching import touch
 from engine.model import MessageState
 from engine.replies import COUNTING
 from engine.store import Store
-from engine.store.tables import attempt, event, hit, message, plan
+from engine.store.tables import attempt, contact, event, hit, message, plan
 
 COMPLAINT = "complaint"
 CLAIM = "bounce_claim"
@@ -40,7 +41,10 @@ def add_return(store: Store, kind: str, key: str, contact_id: int, at: datetime,
     row = {"event_id": f"{kind}:{key}", "contact_id": contact_id, "kind": kind, "at": at}
     statement = store.insert(event).values(**row, properties=dict(properties)).on_conflict_do_nothing()
     with store.write() as db:
-        return db.execute(statement.returning(event.c.id)).first() is not None
+        if db.execute(statement.returning(event.c.id)).first() is None:
+            return False
+        touch(db, store, contact.c.id == contact_id)
+    return True
 
 
 def is_known(store: Store, kind: str, key: str) -> bool:

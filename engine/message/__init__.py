@@ -45,8 +45,9 @@ __all__ = [
 
 from engine.message.dkim import Signer, load_signer, signers_for
 from engine.message.framing import Body, MailFrame, mail_frame
-from engine.message.fusing import Encoded, render_mail
+from engine.message.fusing import Encoded, Way, render_mail
 from engine.message.gate import Expected, check_mail
+from engine.message.guards import is_plain_base
 from engine.message.headers import Mailbox, MailHeaders, feedback_id, mailbox
 from engine.message.mime import body_of, compose, digest_of
 from engine.message.shapes import findings_of
@@ -59,12 +60,14 @@ __all__ += [
     "MailHeaders",
     "Mailbox",
     "Signer",
+    "Way",
     "body_of",
     "check_mail",
     "compose",
     "digest_of",
     "feedback_id",
     "findings_of",
+    "is_plain_base",
     "load_signer",
     "mail_frame",
     "mailbox",

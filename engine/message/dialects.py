@@ -38,9 +38,9 @@ class NotFused(ValueError):
 
 
 class Kind(StrEnum):
-    """What a part's pieces are."""
+    """What a part's literals are; values are words until they are encoded, all of a message together."""
 
-    HTML = "html"  # escaped and encoded
+    HTML = "html"  # encoded; values will be escaped
     TEXT = "text"  # encoded, and tidied as far as literals go
     WORDS = "words"  # as they are
 
@@ -59,21 +59,24 @@ class Dialect:
         return self.kind is not Kind.WORDS
 
     @property
-    def soft(self) -> bytes:
+    def soft(self) -> str:
         """A soft break between pieces."""
         return HELD_SOFT if self.kind is Kind.TEXT else SOFT
 
-    def value(self, code: str, otherwise: str = "shown") -> str:
-        """The code of a value's piece: from a mapping where it is plain text, else by a slower function."""
-        piece = "VALUES[_t]" if self.is_encoded else "_t"
-        return f"({piece} if type(_t := {code}) is str else {otherwise}(_t))"
+    def value(self, code: str) -> str:
+        """The code of a value: as it is where it is plain text, else as a slower function shows it."""
+        return f"(_t if type(_t := {code}) is str else {self.shown('_t')})"
+
+    def shown(self, code: str) -> str:
+        """The code that shows a value of any kind. What is escaped already is a piece, and leaves a mark."""
+        return f"shown({code}, mark)" if self.kind is Kind.HTML else f"str({code})"
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
     """A piece that is the same in every message: as it goes out, and as it would be in the plain text."""
 
-    made: bytes | str
+    made: str
     plain: str
 
 

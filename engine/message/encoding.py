@@ -7,14 +7,20 @@ also is the form that DKIM calls relaxed: no runs of blanks and none at a line's
 
 import binascii
 import re
+from collections.abc import Mapping, Sequence
 
 from markupsafe import escape
 
 from engine.message.guards import address
 
-SOFT = b"=\r\n"
+
+class Fixed(str):
+    """A literal's piece: the same object in each message, and never one that a value could be too."""
+
+
+SOFT = Fixed("=\r\n")
 # The same in a text part until its line ends are in order: no text holds NUL once it is encoded.
-HELD_SOFT = b"=\0"
+HELD_SOFT = Fixed("=\0")
 LONGEST_VALUE = 10_000  # characters; a message with a longer one is encoded as a whole
 
 _COLUMNS = 75  # one less than RFC 2045 6.7 allows: each piece leaves room for the `=` of a soft break
@@ -23,7 +29,12 @@ _LONGEST_KEPT = 300
 _NEWLINES = re.compile(r"\r\n?")
 # What stands for itself in HTML and in quoted-printable; asked first, because nearly all values are so.
 _PLAIN = re.compile(r"(?=[^.].{0,74}\Z)[!#-%(-;?-~]+(?: [!#-%(-;?-~]+)*", re.ASCII).fullmatch
+_SIGNS = bytes(n for n in range(0x20, 0x7F) if n != 0x3D) + b"\n"
+_TEXT_SIGNS, _HTML_SIGNS = _SIGNS, bytes(n for n in _SIGNS if n not in b"&<>\"'")
 _UNPRINTED = re.compile("[^\x20-\x7e\xa0-\u2027\u202f-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
+# The same where each text stands on a line of its own, and a line that is empty or has a blank at one of its ends.
+_UNPRINTED_LINES = re.compile(_UNPRINTED.pattern.replace("[^", "[^\n"))
+_RAGGED = re.compile(r"\n(?:\s|(?<=\s\n))")
 _BLANK_RUNS = re.compile(rb"  |\t")
 
 
@@ -35,12 +46,12 @@ class Ragged(ValueError):
     """A value that is empty, holds a line end or has blanks round it: how a text part is tidied depends on it."""
 
 
-class Blank(bytes):
+class Blank(Fixed):
     """A literal of blanks at the edge of a stretch of a text part: gone where a line ends beside it."""
 
 
-class Address(bytes):
-    """A piece that is a whole address, or a part of one, behind the guard that addresses pass."""
+class Address(str):
+    """A piece that is an address of the engine's own, or the beginning of one."""
 
 
 class End(Address):
@@ -55,7 +66,7 @@ def quoted_printable(text: str) -> bytes:
     return binascii.b2a_qp(text.encode("utf-8", "replace"), istext=True).replace(b"\n", b"\r\n")
 
 
-def piece(text: str) -> bytes:
+def piece(text: str) -> str:
     """The text as a piece that begins in the first column; what follows must begin with a soft break or a line end."""
     if (
         len(text) <= _COLUMNS
@@ -65,16 +76,40 @@ def piece(text: str) -> bytes:
         and "  " not in text
         and not text.startswith(".")
     ):
-        return text.encode()
+        return text
     if "\r" in text:
         text = _NEWLINES.sub("\n", text)
     # With one more character behind it, which has its column, and before which a blank may stay a blank.
     raw = binascii.b2a_qp(f"{text}x".encode("utf-8", "replace"), istext=True)[:-1]
     needs_care = _BLANK_RUNS.search(raw) or raw.startswith(b".") or b"\n." in raw
-    return _relaxed(text) if needs_care else raw.replace(b"\n", b"\r\n")
+    return _relaxed(text) if needs_care else raw.replace(b"\n", b"\r\n").decode()
 
 
-def _relaxed(text: str) -> bytes:
+def own_address(text: str) -> Address:
+    """The piece of an address that holds nothing but what stands for itself: letters, digits and a few signs."""
+    if len(text) <= _COLUMNS:
+        return Address(text)
+    if len(text) <= 2 * _COLUMNS and text[_COLUMNS] != ".":
+        return Address(f"{text[:_COLUMNS]}=\r\n{text[_COLUMNS:]}")
+    return Address(piece(text))
+
+
+def are_plain(texts: Sequence[str], *, escaped: bool) -> bool:
+    """Is each of these texts its own piece, as it is? A no may be wrong, a yes never is."""
+    said = "\n".join(texts)
+    return (
+        said.isascii()
+        and not said.encode().translate(None, _HTML_SIGNS if escaped else _TEXT_SIGNS)
+        and said.count("\n") == len(texts) - 1
+        and "  " not in said
+        and "\n." not in said
+        and not said.startswith(".")
+        and max(map(len, texts)) <= _COLUMNS
+        and (escaped or not _RAGGED.search(f"\n{said}\n"))
+    )
+
+
+def _relaxed(text: str) -> str:
     """As `piece`, with every second blank of a run written out, and every dot at the head of a line.
 
     So no line begins with a dot, and nobody has to copy the mail to put a second one before it (RFC 5321 4.5.2). Slow,
@@ -98,7 +133,7 @@ def _relaxed(text: str) -> bytes:
             if column + 2 > _COLUMNS:
                 written.insert(-1, "=\r\n")
         out.append("".join(written))
-    return "".join(out).encode()
+    return "".join(out)
 
 
 def _sign(octet: int, blank_before: bool) -> str:
@@ -107,13 +142,13 @@ def _sign(octet: int, blank_before: bool) -> str:
     return chr(octet) if 0x20 < octet < 0x7F and octet != 0x3D else f"={octet:02X}"
 
 
-class _Pieces(dict[str, bytes]):
+class _Pieces(dict[str, str]):
     """Texts and their pieces: asked as a mapping, at the speed of one. A piece that recurs is made once.
 
     Only for texts that are exactly of type `str`: `1 == True`, and Markup equals the text that it is made of.
     """
 
-    def _keep(self, text: str, made: bytes) -> bytes:
+    def _keep(self, text: str, made: str) -> str:
         if len(text) <= _LONGEST_KEPT:
             if len(self) >= _MOST_KEPT:
                 self.clear()
@@ -123,55 +158,75 @@ class _Pieces(dict[str, bytes]):
         return made
 
 
+class _Signs(dict[int, str]):
+    """For str.translate: what stands for each character in quoted-printable, for some after a change; learns."""
+
+    def __init__(self, changes: Mapping[str, str]) -> None:
+        super().__init__((ord(sign), changed) for sign, changed in changes.items())
+
+    def __missing__(self, n: int) -> str:
+        sign = chr(n)
+        if n < 0x20 or n == 0x7F:
+            said = _CARE  # line ends and the like are no matter of one character
+        elif n < 0x80 and sign != "=":
+            said = sign
+        else:
+            said = "".join([f"={octet:02X}" for octet in sign.encode()]) if not 0xD800 <= n < 0xE000 else "?"
+        self[n] = said
+        return said
+
+
+_CARE = "\r"
+_SHOWN_SIGNS = _Signs({sign: str(escape(sign)) for sign in "&<>\"'"})
+_WRITTEN_SIGNS = _Signs({})
+
+
+def _short_piece(text: str, signs: _Signs) -> str | None:
+    """A short text's piece; None where more is to be looked at than its characters."""
+    if len(text) > _COLUMNS:
+        return None
+    said = text.translate(signs)
+    fits = len(said) <= _COLUMNS and _CARE not in said and "  " not in said and not said.startswith(".")
+    return said if fits else None
+
+
 class _HtmlValues(_Pieces):
     """Values of an HTML part: escaped, encoded."""
 
-    def __missing__(self, text: str) -> bytes:
+    def __missing__(self, text: str) -> str:
         if not _PLAIN(text):
-            return self._keep(text, piece(str(escape(text[: LONGEST_VALUE + 1]))))
+            short = _short_piece(text, _SHOWN_SIGNS)
+            return self._keep(text, piece(str(escape(text[: LONGEST_VALUE + 1]))) if short is None else short)
         if len(self) >= _MOST_KEPT:
             self.clear()
-        self[text] = made = text.encode()
-        return made
+        self[text] = text
+        return text
 
 
 class _TextValues(_Pieces):
-    """Values of a text part; most have stood in the HTML part before."""
+    """Values of a text part: encoded."""
 
-    def __missing__(self, text: str) -> bytes:
+    def __missing__(self, text: str) -> str:
         if _PLAIN(text):
             if len(self) >= _MOST_KEPT:
                 self.clear()
-            self[text] = made = text.encode()
-            return made
+            self[text] = text
+            return text
         if is_ragged(text):
             raise Ragged(f"{text[:60]!r}")
-        said = HTML_VALUES.get(text)
-        # No sign was escaped in it.
-        return self._keep(text, said if said is not None and b"&" not in said else piece(text[: LONGEST_VALUE + 1]))
+        short = _short_piece(text, _WRITTEN_SIGNS)
+        return self._keep(text, piece(text[: LONGEST_VALUE + 1]) if short is None else short)
 
 
-class _ShownAddresses(_Pieces):
-    """Whole addresses of an HTML part that have passed the guard."""
+class _Guarded(dict[str, str]):
+    """Addresses as they may stand in a mail, by how they were written; what may not stand there raises."""
 
-    def __missing__(self, text: str) -> bytes:
-        return self._keep(text, Address(text.encode() if _PLAIN(text) else piece(str(escape(text)))))
-
-
-class _HtmlAddresses(_Pieces):
-    """Whole addresses of an HTML part, guarded first."""
-
-    def __missing__(self, text: str) -> bytes:
+    def __missing__(self, text: str) -> str:
         said = address(text)
-        return self._keep(text, Address(said.encode() if _PLAIN(said) else piece(str(escape(said)))))
-
-
-class _TextAddresses(_Pieces):
-    """Whole addresses of a text part, guarded first."""
-
-    def __missing__(self, text: str) -> bytes:
-        said = HTML_ADDRESSES.get(text)
-        return self._keep(text, said if said is not None and b"&" not in said else Address(piece(address(text))))
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        self[text] = said
+        return said
 
 
 def is_ragged(text: str) -> bool:
@@ -184,8 +239,15 @@ def is_ragged(text: str) -> bool:
     )
 
 
+def has_ragged(lines: str) -> bool:
+    """Is one of these lines ragged?"""
+    if _RAGGED.search(f"\n{lines}\n"):
+        return True
+    if lines.isascii():
+        return not lines.replace("\n", "").isprintable()
+    return _UNPRINTED_LINES.search(lines) is not None
+
+
 HTML_VALUES = _HtmlValues()
 TEXT_VALUES = _TextValues()
-SHOWN_ADDRESSES = _ShownAddresses()
-HTML_ADDRESSES = _HtmlAddresses()
-TEXT_ADDRESSES = _TextAddresses()
+GUARDED = _Guarded()

@@ -21,10 +21,10 @@ from engine.message.headers import (
     envelope_from,
     unsubscribe_value,
 )
-from engine.model import Mail
+from engine.model import TRANSACTIONAL, Mail
 
-_TEXT_PART = b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-_HTML_PART = b"\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_TEXT_PART = "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_HTML_PART = "\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 _ONE_CLICK = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"  # exactly so: RFC 8058 3.1
 _ALWAYS = ("from", "to", "subject", "date", "message-id", "mime-version", "content-type")
 
@@ -33,8 +33,8 @@ _ALWAYS = ("from", "to", "subject", "date", "message-id", "mime-version", "conte
 class Body:
     """Both parts of a message in quoted-printable. `form`: how DKIM may call it, `simple` or `relaxed`."""
 
-    text: bytes
-    html: Sequence[bytes]  # its pieces
+    text: str
+    html: str
     form: str
 
 
@@ -73,31 +73,32 @@ class MailFrame:
             f"Message-ID: {own.message_id}\r\n{self.reply_line}MIME-Version: 1.0\r\n"
             f"Content-Type: multipart/alternative;\r\n boundary={own.boundary}\r\n{own.unsubscribe}{self.closing}"
         )
-        head = f"{opening}{own.date}\r\n{rest}\r\n".encode()
-        # Each copy of a body costs more than all headers together: one where nobody signs, else two.
+        head = f"{opening}{own.date}\r\n{rest}\r\n"
+        # Each copy of a body costs more than all headers together.
         if self.signers:
-            whole = b"".join(_body(delivery_id.encode(), body))
+            whole = "".join(_body(delivery_id, body)).encode()
             hashed = hashlib.sha256(whole)
-            data = b"".join((self._signatures(own, hashed.digest(), date, body.form), head, whole))
+            data = f"{self._signatures(own, hashed.digest(), date, body.form)}{head}".encode() + whole
         else:
-            data = b"".join((head, *_body(delivery_id.encode(), body)))
-            hashed = hashlib.sha256(memoryview(data)[len(head) :])
+            data = "".join((head, *_body(delivery_id, body))).encode()
+            hashed = hashlib.sha256(memoryview(data)[len(head if head.isascii() else head.encode()) :])
         return Mail(
             delivery_id=delivery_id,
             envelope_from=envelope_from(self.headers, delivery_id),
             recipient=to.email,
             data=data,
             digest=digest(f"{opening}{rest}".encode(), hashed.hexdigest()),
+            is_wire_ready=body.form == "relaxed",
         )
 
     def _unsubscribe(self, url: str) -> str:
         if url:
             return f"List-Unsubscribe: {unsubscribe_value(url, self.headers.unsubscribe_mailto)}\r\n{_ONE_CLICK}"
-        if self.headers.message_class == "marketing":
+        if self.headers.message_class != TRANSACTIONAL:
             raise RenderFailed("marketing mail has no unsubscribe address; set base_url in [tracking]")
         return ""
 
-    def _signatures(self, own: "_Own", body_hash: bytes, date: datetime, form: str) -> bytes:
+    def _signatures(self, own: "_Own", body_hash: bytes, date: datetime, form: str) -> str:
         is_list = bool(own.unsubscribe)
         seals = self.seals.get((is_list, form))
         if seals is None:
@@ -109,7 +110,7 @@ class MailFrame:
             f"{_relaxed_lines(own.unsubscribe)}{self.relaxed_closing}"
         )
         said, seconds = binascii.b2a_base64(body_hash, newline=False).decode(), int(date.timestamp())
-        return "".join([one.line(signed, said, seconds) for one in seals]).encode()
+        return "".join([one.line(signed, said, seconds) for one in seals])
 
     def _present(self, is_list: bool) -> Sequence[str]:
         lines = [line.partition(":")[0].lower() for line in f"{self.reply_line}{self.closing}".split("\r\n")]
@@ -155,10 +156,10 @@ def digest(stable_headers: bytes, body_hash: str) -> str:
     return hashlib.sha256(b"%b\r\n%b" % (stable_headers, body_hash.encode())).hexdigest()
 
 
-def _body(mark: bytes, body: Body) -> list[bytes]:
+def _body(mark: str, body: Body) -> list[str]:
     # "=_" never occurs in quoted-printable text, so no part can contain the boundary (RFC 2045 6.7).
-    start = b"--=_%b" % mark
-    return [start, _TEXT_PART, body.text, b"\r\n", start, _HTML_PART, *body.html, b"\r\n", start, b"--\r\n"]
+    start = f"--=_{mark}"
+    return [start, _TEXT_PART, body.text, "\r\n", start, _HTML_PART, body.html, "\r\n", start, "--\r\n"]
 
 
 @lru_cache(maxsize=1024)

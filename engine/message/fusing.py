@@ -4,22 +4,35 @@ What the bytes decode to is what `render` gives, exactly. Where the fused progra
 them, `render` itself is asked, and what it says or raises counts: so faults and limits are the same by construction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from jinja2 import TemplateError, nodes
 from jinja2.runtime import Context
 from markupsafe import escape
 
-from engine.message import encoding
 from engine.message.compiled import CompiledTemplate, Part
 from engine.message.dialects import Dialect, Kind, Literal, NotFused, fusable, repeated_sites
-from engine.message.encoding import HELD_SOFT, Blank, Ragged, piece, quoted_printable
+from engine.message.encoding import (
+    GUARDED,
+    HELD_SOFT,
+    HTML_VALUES,
+    TEXT_VALUES,
+    Address,
+    Blank,
+    Fixed,
+    Ragged,
+    are_plain,
+    own_address,
+    piece,
+    quoted_printable,
+)
 from engine.message.generating import generated
 from engine.message.guards import address
-from engine.message.pens import AS_IT_IS, Guarded, Pen
+from engine.message.pens import Pen, prices
 from engine.message.plain_text import tidied
 from engine.message.rendering import (
     FAULTS,
@@ -32,10 +45,17 @@ from engine.message.rendering import (
     values_of,
 )
 from engine.message.sandbox import Frame, LinkAddresses, Sandbox, bounded_tree, sandbox
+from engine.rules import seen
 
 _NOTHING: dict[str, Any] = {}
+_ATTRIBUTES = type(seen({}, "attributes"))
+
+_MOST_FORMS = 2_000
+MARKUP = -1  # the mark of something printed that was escaped before
+OWN = -2  # the mark of a message whose own addresses are known to be in order
 
 Pieces = list[Any]
+Way = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +64,8 @@ class Encoded:
 
     subject: str
     preheader: str
-    html_pieces: Pieces  # not joined: whoever makes a mail of them joins them with the rest, once
-    text: bytes
+    html_piece: str
+    text_piece: str
     is_relaxed: bool  # are html and text already what DKIM calls relaxed?
     trace: "Trace | None"  # how it came about; None where it was encoded as a whole
     plainly: Callable[[], Rendered] = field(repr=False)  # the same message in words
@@ -53,19 +73,61 @@ class Encoded:
     @property
     def html(self) -> bytes:
         """The HTML part."""
-        return b"".join(self.html_pieces)
+        return self.html_piece.encode()
+
+    @property
+    def way(self) -> Way:
+        """The branches taken in each part: of two messages with the same, only values differ. Empty: not known."""
+        return (self.trace.html.way, self.trace.text.way) if self.trace else ()
+
+    @property
+    def text(self) -> bytes:
+        """The text part."""
+        return self.text_piece.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One part of a message: its pieces, and how it came about."""
+
+    said: str  # the pieces as one
+    pieces: Pieces
+    way: tuple[int, ...]  # the branches taken
+    form: "Form"
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The pieces of a message and the way through its template."""
+    """A message's parts, what all its counted links begin with, and one of its own addresses."""
 
     fused: "Fused"
-    html: Pieces
-    html_way: list[int]
-    text: Pieces
-    text_way: list[int]
-    prefix: str  # of all counted links
+    html: Written
+    text: Written
+    prefix: str
+    own: str  # an address of the engine's own, where these are known to be in order
+
+
+@dataclass(slots=True, kw_only=True)
+class Form:
+    """What is known of one way through a part: where values stand in it, and which of them are plain as a rule.
+
+    Plain ones are looked at all together. Where one was not plain, its place is looked at by itself from then on.
+    """
+
+    has_markup: bool  # was anything printed that was escaped before?
+    plain: list[int]
+    plain_values: Callable[[Pieces], tuple[str, ...]]
+    odd: list[int]
+
+    def encode(self, pieces: Pieces, known: Mapping[str, str], *, escaped: bool) -> None:
+        """Put the pieces of values in their places. Raises Ragged in a text part."""
+        if self.plain and not are_plain(self.plain_values(pieces), escaped=escaped):
+            found = {place for place in self.plain if not are_plain((pieces[place],), escaped=escaped)}
+            self.odd += found
+            self.plain = [place for place in self.plain if place not in found]
+            self.plain_values = picking(self.plain)
+        for place in self.odd:
+            pieces[place] = known[pieces[place]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +141,60 @@ class FusedPart:
     literals: Mapping[int, Literal]  # by the identity of the piece
     has_blanks: bool
     most_lost: int  # characters that a literal is shorter than in the plain text
+    forms: dict[tuple[int, ...], Form] = field(default_factory=dict)
 
-    def pieces(self, parent: dict[str, Any], frame: Frame, attribute: Callable[[str], Any]) -> tuple[Pieces, list[int]]:
-        """Run it: the pieces, and the branches taken."""
-        out: Pieces = []
-        way: list[int] = []
-        context = Context(self.environment, parent, None, {}) if self.reads_context else None
-        pen = Pen(frame, self.kind, way)
-        self.root(context, parent.get, out, way.append, pen.prefix, pen, pen.rounds, attribute)
-        return out, way
+    def words(self, setting: "Setting") -> str:
+        """Run a program of words."""
+        return "".join(self._run(setting, []))
+
+    def written(self, setting: "Setting") -> Written:
+        """Run it, and encode the values. Raises Ragged in a text part."""
+        way = [OWN] if setting.is_sound else []
+        pieces = self._run(setting, way)
+        taken = tuple(way)
+        form = self.forms.get(taken) or self._form(taken, pieces)
+        is_html = self.kind is Kind.HTML
+        form.encode(pieces, HTML_VALUES if is_html else TEXT_VALUES, escaped=is_html)
+        if self.has_blanks:
+            return Written("".join(_without_edges(pieces)), pieces, taken, form)
+        return Written("".join(pieces), pieces, taken, form)
+
+    def _run(self, setting: "Setting", way: list[int]) -> Pieces:
+        pieces: Pieces = []
+        context = Context(self.environment, setting.parent, None, {}) if self.reads_context else None
+        pen = Pen(setting.frame, self.kind, way)
+        own = GUARDED.__getitem__ if not setting.is_sound else own_address if self.kind is not Kind.WORDS else str
+        known = setting.attribute, setting.field, setting.prices
+        self.root(context, setting.parent.get, pieces, way.append, pen.prefix, pen, *known, own)
+        return pieces
+
+    def _form(self, way: tuple[int, ...], pieces: Pieces) -> Form:
+        places = [number for number, one in enumerate(pieces) if not isinstance(one, Fixed | Address)]
+        if len(self.forms) >= _MOST_FORMS:
+            self.forms.clear()
+        self.forms[way] = form = Form(has_markup=MARKUP in way, plain=places, plain_values=picking(places), odd=[])
+        return form
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all programs of one message read."""
+
+    parent: dict[str, Any]
+    frame: Frame
+    attribute: Callable[[str], Any]  # a contact's column as it was imported
+    field: Callable[[str], Any]  # the same as templates see it
+    prices: Mapping[float, str]
+    is_sound: bool  # are the engine's own addresses known to be in order?
+
+
+def picking(numbers: Sequence[int]) -> Callable[[Pieces], tuple[Any, ...]]:
+    """Gives the pieces with these numbers."""
+    if not numbers:
+        return lambda _pieces: ()
+    if len(numbers) == 1:
+        return lambda pieces: (pieces[numbers[0]],)
+    return itemgetter(*numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +227,8 @@ def encoded(rendered: Rendered) -> Encoded:
     return Encoded(
         subject=rendered.subject,
         preheader=rendered.preheader,
-        html_pieces=[quoted_printable(rendered.html)],
-        text=quoted_printable(rendered.text),
+        html_piece=quoted_printable(rendered.html).decode(),
+        text_piece=quoted_printable(rendered.text).decode(),
         is_relaxed=False,
         trace=None,
         plainly=lambda: rendered,
@@ -136,70 +243,85 @@ def _fused_mail(
         raise NotFused("a value hides the engine's own `_`")
     template = fused.template
     values = values_of(template, context, addresses)
-    parent = {**sandbox(True, template.timezone).globals, **values}
     attributes = context.get("attributes", _NOTHING)
-    attribute = attributes.get if type(attributes) is dict else _NOTHING.get
-    frame: Frame = values["_frame"]
-
-    def in_one_line(part: Part, one: FusedPart | None, name: str) -> str:
-        if "{" not in part.source:
-            return " ".join(part.source.split())
-        if one is None:
-            return " ".join(run(getattr(programs(template), name), part, values).split())
-        return " ".join("".join(one.pieces(parent, frame, attribute)[0]).split())
-
-    subject = in_one_line(template.subject, fused.subject, "subject")
+    setting = Setting(
+        {**sandbox(True, template.timezone).globals, **values},
+        values["_frame"],
+        attributes.get if type(attributes) is dict else _NOTHING.get,
+        _fields_of(values.get("attributes")),
+        prices(template.currency, template.language),
+        addresses.are_sound,
+    )
+    subject = _in_one_line(template, "subject", fused.subject, setting, values)
     if len(subject) > LONGEST_SUBJECT:
         raise NotFused("a subject that is refused")
-    preheader = in_one_line(template.preheader, fused.preheader, "preheader")
-    html, html_way = _html(fused, parent, frame, attribute, values)
-    text, text_pieces, text_way = _text(fused, parent, frame, attribute, values)
-    is_traced = fused.html is not None and bool(text_pieces)
+    preheader = _in_one_line(template, "preheader", fused.preheader, setting, values)
+    html = _html(fused, setting, values)
+    text, text_written = _text(fused, setting, values)
+    trace = None
+    if isinstance(html, Written) and text_written is not None:
+        own = addresses.unsubscribe if addresses.are_sound else ""
+        trace = Trace(fused, html, text_written, addresses.counted, own)
     return Encoded(
         subject=subject,
         preheader=preheader,
-        html_pieces=html,
-        text=text,
-        is_relaxed=is_traced,
-        trace=Trace(fused, html, html_way, text_pieces, text_way, addresses.counted) if is_traced else None,
+        html_piece=html.said if isinstance(html, Written) else html,
+        text_piece=text,
+        is_relaxed=trace is not None,
+        trace=trace,
         plainly=plainly,
     )
 
 
-def _html(
-    fused: Fused, parent: dict[str, Any], frame: Frame, attribute: Callable[[str], Any], values: dict[str, Any]
-) -> tuple[Pieces, list[int]]:
+def _fields_of(attributes: Any) -> Callable[[str], Any]:
+    if type(attributes) is _ATTRIBUTES:
+        columns: Callable[[str], Any] = attributes.__getitem__
+        return columns
+    return _not_an_attribute
+
+
+def _not_an_attribute(name: str) -> Any:
+    raise NotFused(f"attributes.{name} of something that has none")
+
+
+def _in_one_line(
+    template: CompiledTemplate, name: str, one: FusedPart | None, setting: Setting, values: dict[str, Any]
+) -> str:
+    part: Part = getattr(template, name)
+    if "{" not in part.source:
+        return " ".join(part.source.split())
+    if one is None:
+        return " ".join(run(getattr(programs(template), name), part, values).split())
+    return " ".join(one.words(setting).split())
+
+
+def _html(fused: Fused, setting: Setting, values: dict[str, Any]) -> Written | str:
     template = fused.template
     if fused.html is None:
-        return [quoted_printable(run(programs(template).html, template.html, values))], []
-    pieces, way = fused.html.pieces(parent, frame, attribute)
+        return quoted_printable(run(programs(template).html, template.html, values)).decode()
+    found = fused.html.written(setting)
     # No character takes less than an octet, so what is within the limit here is within it in words.
-    if sum(map(len, pieces)) > LARGEST_OUTPUT:
+    if len(found.said) > LARGEST_OUTPUT:
         raise NotFused("a message that may be too large")
-    return pieces, way
+    return found
 
 
-def _text(
-    fused: Fused, parent: dict[str, Any], frame: Frame, attribute: Callable[[str], Any], values: dict[str, Any]
-) -> tuple[bytes, Pieces, list[int]]:
-    template = fused.template
+def _text(fused: Fused, setting: Setting, values: dict[str, Any]) -> tuple[str, Written | None]:
+    template, frame = fused.template, setting.frame
     if fused.text is None or fused.words is None:
-        return quoted_printable(tidied(run(programs(template).text, template.text, values))), [], []
-    rounds, seen = frame.rounds, dict(frame.seen)
+        return quoted_printable(tidied(run(programs(template).text, template.text, values))).decode(), None
+    rounds, counted = frame.rounds, dict(frame.seen)
     try:
-        pieces, way = fused.text.pieces(parent, frame, attribute)
+        found = fused.text.written(setting)
     except Ragged:
-        frame.rounds, frame.seen = rounds, seen
-        words = "".join(fused.words.pieces(parent, frame, attribute)[0])
+        frame.rounds, frame.seen = rounds, counted
+        words = fused.words.words(setting)
         if len(words) > LARGEST_OUTPUT:
             raise NotFused("a message that may be too large") from None
-        return quoted_printable(tidied(words)), [], []
-    if fused.text.has_blanks:
-        pieces = _without_edges(pieces)
-    text = b"".join(pieces)
-    if len(text) + len(pieces) * fused.text.most_lost > LARGEST_OUTPUT:
+        return quoted_printable(tidied(words)).decode(), None
+    if len(found.said) + len(found.pieces) * fused.text.most_lost > LARGEST_OUTPUT:
         raise NotFused("a message that may be too large")
-    return tidied_pieces(text), pieces, way
+    return tidied_pieces(found.said), found if found.said else None
 
 
 def _without_edges(pieces: Pieces) -> Pieces:
@@ -211,21 +333,21 @@ def _without_edges(pieces: Pieces) -> Pieces:
             held.append(one)
             continue
         if held:
-            if not one.startswith(b"\r\n") and kept and not kept[-1].endswith(b"\r\n"):
+            if not one.startswith("\r\n") and kept and not kept[-1].endswith("\r\n"):
                 kept += held
             held = []
         kept.append(one)
     return kept
 
 
-def tidied_pieces(text: bytes) -> bytes:
+def tidied_pieces(text: str) -> str:
     """As `tidied`, when no line has blanks round it: no row of empty lines, one line end behind it all."""
-    while b"\r\n\r\n\r\n" in text:
-        text = text.replace(b"\r\n\r\n\r\n", b"\r\n\r\n")
-    text = text.strip(b"\r\n")
+    while "\r\n\r\n\r\n" in text:
+        text = text.replace("\r\n\r\n\r\n", "\r\n\r\n")
+    text = text.strip("\r\n")
     while text.endswith(HELD_SOFT):
-        text = text[: -len(HELD_SOFT)].rstrip(b"\r\n")
-    return text.replace(b"\0", b"\r\n") + b"\r\n"
+        text = text[: -len(HELD_SOFT)].rstrip("\r\n")
+    return f"{text}\r\n".replace("\0", "\r\n")
 
 
 # ---------------------------------------------------------------- programs
@@ -268,7 +390,9 @@ def _part(tree: nodes.Template, environment: Sandbox, dialect: Dialect) -> Fused
         return None
     namespace: dict[str, Any] = {
         "environment": environment,
-        **_NAMES[dialect.kind],
+        "GUARDED": GUARDED,
+        "address": address,
+        "shown": _shown_in_html,
         **{f"K{number}": one.made for number, one in enumerate(generator.literals)},
     }
     exec(compile(source, "<fused>", "exec"), namespace)
@@ -283,34 +407,9 @@ def _part(tree: nodes.Template, environment: Sandbox, dialect: Dialect) -> Fused
     )
 
 
-def _shown_in_html(value: Any) -> bytes:
-    """What Jinja's `escape` makes of a value that is no plain text, as a piece."""
-    return piece(str(escape(value))) if hasattr(value, "__html__") else encoding.HTML_VALUES[str(value)]
-
-
-# What the programs of each kind know beside their literals.
-_NAMES: Mapping[Kind, Mapping[str, Any]] = {
-    Kind.HTML: {
-        "VALUES": encoding.HTML_VALUES,
-        "ADDRESSES": encoding.HTML_ADDRESSES,
-        "SHOWN_ADDRESSES": encoding.SHOWN_ADDRESSES,
-        "shown": _shown_in_html,
-        "as_text": lambda value: encoding.HTML_VALUES[str(value)],
-        "address_of": lambda value: encoding.SHOWN_ADDRESSES[address(value)],
-    },
-    Kind.TEXT: {
-        "VALUES": encoding.TEXT_VALUES,
-        "ADDRESSES": encoding.TEXT_ADDRESSES,
-        "SHOWN_ADDRESSES": encoding.TEXT_VALUES,
-        "shown": lambda value: encoding.TEXT_VALUES[str(value)],
-        "as_text": lambda value: encoding.TEXT_VALUES[str(value)],
-        "address_of": lambda value: encoding.TEXT_VALUES[address(value)],
-    },
-    Kind.WORDS: {
-        "ADDRESSES": Guarded(),
-        "SHOWN_ADDRESSES": AS_IT_IS,
-        "shown": str,
-        "as_text": str,
-        "address_of": address,
-    },
-}
+def _shown_in_html(value: Any, mark: Callable[[int], None]) -> str:
+    """What Jinja's `escape` makes of a value that is no plain text: words to be escaped, or a piece that has been."""
+    if hasattr(value, "__html__"):
+        mark(MARKUP)
+        return Address(piece(str(escape(value))))
+    return str(value)

@@ -12,7 +12,7 @@ from email.utils import getaddresses
 from typing import Literal
 
 from engine.message.headers import LINE_LIMIT
-from engine.model import Finding, Severity
+from engine.model import TRANSACTIONAL, Finding, Severity
 
 HTML_LIMIT = 102_400  # Gmail clips here: the footer with the unsubscribe link and the pixel are lost
 HTML_WARNING = 100_000
@@ -64,7 +64,7 @@ def check_mail(data: bytes, expected: Expected | None = None) -> list[Finding]:
     return [
         *_bytes_faults(head, separator, body),
         *_field_faults(raw),
-        *(_list_faults(raw) if expected.message_class == "marketing" or "list-unsubscribe" in raw.fields else []),
+        *(_list_faults(raw) if expected.message_class != TRANSACTIONAL or "list-unsubscribe" in raw.fields else []),
         *_sender_faults(raw, expected),
         *_part_faults(mail, expected),
     ]
@@ -174,7 +174,7 @@ def _part_faults(mail: Message, expected: Expected) -> list[Finding]:
         severity = Severity.ERROR if size > HTML_LIMIT else Severity.WARNING
         said = f"has {size} bytes; Gmail clips at about {HTML_LIMIT} and the footer is lost"
         faults.append(Finding(code="too_large", severity=severity, where="part text/html", message=said))
-    if expected.message_class != "marketing":
+    if expected.message_class == TRANSACTIONAL:
         return faults
     seen, links = _visible(html)
     for where, words, urls in (("part text/html", seen, links), ("part text/plain", text, text)):

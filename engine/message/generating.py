@@ -22,7 +22,7 @@ from jinja2.runtime import exported
 
 from engine.errors import RenderFailed
 from engine.message.dialects import Dialect, Kind, Literal, NotFused, tidied_stretch
-from engine.message.encoding import SOFT, Blank, piece
+from engine.message.encoding import SOFT, Blank, Fixed, piece
 from engine.message.guards import WEB, address
 from engine.message.sandbox import Sandbox
 from engine.rules import RuleGenerator
@@ -42,7 +42,10 @@ class _Code:
 
 
 class FusedGenerator(RuleGenerator):
-    """Writes `def root(context, lookup, out, mark, prefix, pen, rounds, attribute)`, which appends pieces to `out`."""
+    """Writes `def root(context, lookup, out, mark, prefix, pen, attribute, field, prices, own)`.
+
+    It appends to `out` the pieces of literals, and values in words.
+    """
 
     stream: StringIO
     dialect: Dialect
@@ -58,7 +61,7 @@ class FusedGenerator(RuleGenerator):
         self._last = node.body[-1] if node.body else None
         self._blocks = 0
         self.writeline(f"from jinja2.runtime import {', '.join(sorted(exported))}")
-        self.writeline("def root(context, lookup, out, mark, prefix, pen, rounds, attribute):", extra=1)
+        self.writeline("def root(context, lookup, out, mark, prefix, pen, attribute, field, prices, own):", extra=1)
         self.indent()
         self.writeline("undefined = environment.undefined")
         self.writeline("cond_expr_undefined = Undefined")
@@ -132,15 +135,16 @@ class FusedGenerator(RuleGenerator):
         cut = ((text[:start], True), (text[start:end], False), (text[end:], True))
         return [one for one in cut if one[0]]
 
-    def _literal(self, text: str, is_closed: bool, soft: bytes, *, is_final: bool, is_blank: bool) -> str:
+    def _literal(self, text: str, is_closed: bool, soft: str, *, is_final: bool, is_blank: bool) -> str:
         """The name of a literal's piece."""
-        made: bytes | str = text
+        made = text
         if self.dialect.is_encoded:
-            begun = b"" if is_closed or (text[0] == "\n" and self.dialect.kind is Kind.TEXT) else SOFT
+            begun = "" if is_closed or (text[0] == "\n" and self.dialect.kind is Kind.TEXT) else SOFT
             encoded = begun + piece(text)
-            bare = encoded.endswith(b"\r\n") or (is_final and not encoded.endswith(b" ") and len(encoded) > 1)
+            bare = encoded.endswith("\r\n") or (is_final and not encoded.endswith(" ") and len(encoded) > 1)
             made = encoded if bare else encoded + soft
-        self.literals.append(Literal(Blank(made) if is_blank and isinstance(made, bytes) else made, text))
+            made = Blank(made) if is_blank else Fixed(made)
+        self.literals.append(Literal(made, text))
         return f"K{len(self.literals) - 1}"
 
     def _parts(self, node: nodes.Output, frame: Frame) -> Iterable[str | _Code]:
@@ -184,7 +188,7 @@ class FusedGenerator(RuleGenerator):
 
     def _part(self, child: "nodes.Expr | tuple[nodes.Expr]", frame: Frame) -> Iterable[str | _Code]:
         if isinstance(child, tuple):
-            yield _Code(self.dialect.value(self._written(child[0], frame), "as_text"))
+            yield _Code(f"(_t if type(_t := {self._written(child[0], frame)}) is str else str(_t))")
             return
         constant = self._constant(child, frame)
         if constant is not None:
@@ -193,13 +197,13 @@ class FusedGenerator(RuleGenerator):
             yield from self._link(child, frame)
         elif isinstance(child, nodes.Filter) and child.name == "_address" and child.node is not None:
             code = self._written(child.node, frame)
-            yield _Code(f"(ADDRESSES[_t] if type(_t := {code}) is str else address_of(_t))")
-        elif isinstance(child, nodes.Name) and child.name == "_pixel" and "_pixel" not in self.stored:
-            code = self._written(child, frame)
-            yield _Code(f"(SHOWN_ADDRESSES[_t] if type(_t := {code}) is str else shown(_t))")
-        elif (name := self._attribute(child)) is not None and self.dialect.is_encoded:
-            whole = self._written(child, frame)
-            yield _Code(f"(VALUES[_t] if (_t := attribute({name!r})) and type(_t) is str else shown({whole}))")
+            if self._is_own(child.node):
+                yield _Code(f"(own(_t) if type(_t := {code}) is str else address(_t))")
+            else:
+                yield _Code(f"(GUARDED[_t] if type(_t := {code}) is str else address(_t))")
+        elif (name := self._attribute(child)) is not None:
+            whole = self.dialect.shown(self._written(child, frame))
+            yield _Code(f"(_t if (_t := attribute({name!r})) and type(_t) is str else {whole})")
         else:
             yield _Code(self.dialect.value(self._written(child, frame)))
 
@@ -227,7 +231,8 @@ class FusedGenerator(RuleGenerator):
             raise NotFused("a link without a number")
         site, once = node.args[0].value, node.args[0].value not in self.dialect.repeated
         if not isinstance(node.node, nodes.Const):
-            yield _Code(f"*pen.link({self._written(node.node, frame)}, {site!r})", is_closed=True)
+            ask = "once" if once and self.dialect.is_counted else "link"
+            yield _Code(f"*pen.{ask}({self._written(node.node, frame)}, {site!r})", is_closed=True)
             return
         try:
             checked = address(node.node.value)
@@ -241,7 +246,7 @@ class FusedGenerator(RuleGenerator):
             yield _Code("prefix", is_closed=True)
             yield f"{site}-0"
         else:
-            yield _Code(f"SHOWN_ADDRESSES[pen.click({site!r}, 0, {checked!r})]")
+            yield _Code(f"pen.click({site!r}, 0, {checked!r})")
 
     def _escaped(self, text: str) -> str:
         return str(
@@ -249,6 +254,15 @@ class FusedGenerator(RuleGenerator):
         )
 
     # ------------------------------------------------------------ expressions
+
+    def _is_own(self, node: nodes.Expr) -> bool:
+        """Is it one of the addresses that the engine itself makes: `links.X`?"""
+        return (
+            isinstance(node, nodes.Getattr)
+            and isinstance(node.node, nodes.Name)
+            and node.node.name == "links"
+            and "links" not in self.stored
+        )
 
     def _attribute(self, node: nodes.Expr) -> str | None:
         """The X of `attributes.X`, where that can only be the contact's column."""
@@ -266,6 +280,8 @@ class FusedGenerator(RuleGenerator):
         """`card.title`: an item of a plain dict at once, anything else by the sandbox."""
         if isinstance(node.node, nodes.Const):
             super().visit_Getattr(node, frame)
+        elif (name := self._attribute(node)) is not None:
+            self.write(f"field({name!r})")
         elif isinstance(node.node, nodes.Name) and node.node.name == "loop" and node.attr in _LOOP_FIELDS:
             self.write("(_u." + node.attr + " if type(_u := ")
             self.visit(node.node, frame)
@@ -275,7 +291,9 @@ class FusedGenerator(RuleGenerator):
 
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
         """`card["title"]` is `card.title`."""
-        if (
+        if (name := self._attribute(node)) is not None:
+            self.write(f"field({name!r})")
+        elif (
             isinstance(node.node, nodes.Const)
             or not isinstance(node.arg, nodes.Const)
             or type(node.arg.value) is not str
@@ -290,11 +308,15 @@ class FusedGenerator(RuleGenerator):
         self.write(f") is dict and {name!r} in _u else environment.{method}(_u, {name!r}))")
 
     def visit_Filter(self, node: nodes.Filter, frame: Frame) -> None:  # noqa: N802
-        """As Jinja's; the counting of rounds is a call of its own."""
+        """As Jinja's; the counting of rounds is a call of its own, and usual prices are looked up."""
         if node.name == "_rounds" and node.node is not None:
-            self.write("rounds(")
+            self.write("pen.rounds(")
             self.visit(node.node, frame)
             self.write(")")
+        elif node.name in ("money", "currency") and node.node is not None and not node.args and not node.kwargs:
+            self.write("(prices[_p] if type(_p := ")
+            self.visit(node.node, frame)
+            self.write(f") is float and _p > 0 else {self.filters[node.name]}(context, _p))")
         else:
             super().visit_Filter(node, frame)
 

@@ -6,6 +6,7 @@ is decided at compile time from where it landed (`placing`).
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +24,7 @@ _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
 _PLAIN = re.compile(
     r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::\d{1,5})?(?:[/?#][\w%/:?#\[\]@!$&'()*+,;=~.-]*)?", re.ASCII
 )
+_BASE = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9_/.-]*)?", re.ASCII)
 _KEPT = "%/:?#[]@!$&'()*+,;=~-._"
 _STYLE = re.compile(r"[\w#.,%() +-]*", re.ASCII)
 _FUNCTION = re.compile(r"(\w*)\s*\(")
@@ -56,9 +58,16 @@ def address(value: object) -> str:
     return _web_address(text)
 
 
+@lru_cache(maxsize=64)
+def is_plain_base(base: str) -> bool:
+    """Does an address that begins so, and goes on with letters, digits, `/ . - _`, stand in any part as it is?"""
+    return _BASE.fullmatch(base) is not None and address(f"{base}/x") == f"{base}/x"
+
+
 def address_part(value: object) -> str:
     """A value inside an address, percent-encoded as a whole."""
-    return quote(str(value), safe="", errors="replace")
+    text = str(value)
+    return text if text.isascii() and text.isalnum() else quote(text, safe="", errors="replace")
 
 
 def style_value(value: object) -> str:

@@ -8,12 +8,14 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
+from functools import lru_cache
 from typing import Literal
 
 from email_validator import EmailNotValidError, validate_email
 
 from engine.errors import BadConfig, RenderFailed
 from engine.message.header_text import FOLD_AT, cleaned_name, cleaned_subject, phrase, unstructured
+from engine.model import TRANSACTIONAL
 
 LINE_LIMIT = 998  # octets without CRLF, RFC 5322 2.1.1
 _LITERAL = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -58,7 +60,7 @@ class MailHeaders:
     list_id: str = ""  # campaigns.example.com
     feedback_id: str = ""  # made by `feedback_id`
     campaign: str = ""
-    message_class: str = "marketing"  # marketing | transactional
+    message_class: str = "marketing"  # any word; but for transactional, List-Unsubscribe is due
 
 
 def mailbox(text: str, where: str) -> Mailbox:
@@ -83,10 +85,15 @@ def envelope_from(headers: MailHeaders, delivery_id: str) -> str:
     """Where bounces go (RFC 5321 4.4): one address a message, one for all, or the sender's own mailbox."""
     if headers.return_path == "from":
         return headers.from_.email
-    if not _DOMAIN.fullmatch(headers.bounce_domain):
+    if not _is_domain(headers.bounce_domain):
         raise RenderFailed(f"bounce_domain {headers.bounce_domain!r} is no domain; set it in the transport's section")
     token = f"b+{delivery_id}" if headers.return_path == "verp" else "bounce"
     return f"{token}@{headers.bounce_domain}"
+
+
+@lru_cache(maxsize=64)
+def _is_domain(text: str) -> bool:
+    return _DOMAIN.fullmatch(text) is not None
 
 
 def checked_delivery_id(delivery_id: str) -> None:
@@ -102,7 +109,7 @@ def closing_lines(headers: MailHeaders) -> list[str]:
         lines.append(_literal("List-ID", f"<{headers.list_id.strip('<>')}>"))
     if headers.feedback_id:
         lines.append(_literal("Feedback-ID", headers.feedback_id))
-    if headers.message_class == "marketing":
+    if headers.message_class != TRANSACTIONAL:
         lines.append("Precedence: bulk")
     # Stops vacation replies (RFC 3834).
     lines.append("Auto-Submitted: auto-generated")
@@ -113,7 +120,7 @@ def closing_lines(headers: MailHeaders) -> list[str]:
 
 def unsubscribe_value(url: str, mailto: str) -> str:
     """Never folded, never encoded: a receiver takes what stands between the brackets as the URL."""
-    if not _URL.fullmatch(url):
+    if not _is_url(url):
         raise RenderFailed(f"unsubscribe address {url[:80]!r} is no plain https:// URL")
     if not mailto:
         value = f"<{url}>"
@@ -124,6 +131,18 @@ def unsubscribe_value(url: str, mailto: str) -> str:
     if len(value) + len("List-Unsubscribe: ") > LINE_LIMIT or "=?" in value:
         raise _unwritable("List-Unsubscribe", value)
     return value
+
+
+def _is_url(text: str) -> bool:
+    before, slash, last = text.rpartition("/")
+    is_known = last.isascii() and last.isprintable() and " " not in last and _begins_a_url(f"{before}{slash}")
+    return is_known or _URL.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _begins_a_url(text: str) -> bool:
+    """The same for all mails, but for what stands behind the last slash."""
+    return _URL.fullmatch(text) is not None
 
 
 def _literal(name: str, value: str) -> str:
@@ -142,10 +161,16 @@ def address_line(name: str, who: Mailbox) -> str:
     # A local part beyond ASCII stands as it is: RFC 6532 has no other form, and the transport asks for SMTPUTF8.
     if not _ADDRESS.fullmatch(who.email):
         raise RenderFailed(f"the address in header {name} holds characters that can't stand there")
-    shown = cleaned_name(who.name)
-    if not shown:
+    start = _shown_name(name, who.name) if who.name else ""
+    if not start:
         return f"{name}: {who.email}"
-    start = f"{name}: {phrase(shown, len(name) + 2)}"
     address = f"<{who.email}>"
     last = len(start) - (start.rfind("\n") + 1)
     return start + (" " if last + 1 + len(address) <= FOLD_AT else "\r\n ") + address
+
+
+@lru_cache(maxsize=4096)
+def _shown_name(header: str, name: str) -> str:
+    """The header as far as the name goes; empty where nothing of the name can be shown."""
+    shown = cleaned_name(name)
+    return f"{header}: {phrase(shown, len(header) + 2)}" if shown else ""

@@ -56,8 +56,9 @@ def compose(
 def body_of(said: RenderedText | Encoded) -> Body:
     """Both parts of a message, encoded."""
     if isinstance(said, Encoded):
-        return Body(text=said.text, html=said.html_pieces, form="relaxed" if said.is_relaxed else "simple")
-    return Body(text=quoted_printable(said.text), html=[quoted_printable(said.html)], form="simple")
+        return Body(text=said.text_piece, html=said.html_piece, form="relaxed" if said.is_relaxed else "simple")
+    text, html = quoted_printable(said.text), quoted_printable(said.html)
+    return Body(text=text.decode(), html=html.decode(), form="simple")
 
 
 def digest_of(data: bytes) -> str:

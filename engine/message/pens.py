@@ -1,51 +1,61 @@
 """Which address stands at a link place of this message? In pieces, most of which are the same for many links."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
 
-from engine.message import encoding
+from engine.locale import money
 from engine.message.dialects import Kind, NotFused
-from engine.message.encoding import HELD_SOFT, SOFT, Address, End, piece
+from engine.message.encoding import GUARDED, HELD_SOFT, SOFT, Address, End, own_address, piece
 from engine.message.guards import address
-from engine.message.sandbox import MOST_ROUNDS, Frame
+from engine.message.sandbox import MOST_ROUNDS, Frame, LinkAddresses
 
 _MOST_ROUNDS = 500  # fused; a message that goes round more often is rendered with an eye on its size
 _WEB = ("https:", "http:")
+_MOST_KEPT = 20_000
 
 
 class Pen:
     """Writes the addresses of one message's links, in one part."""
 
-    __slots__ = ("_ends", "_frame", "_shown", "_soft", "_way", "click", "prefix")
+    __slots__ = ("_ends", "_frame", "_seen", "_soft", "_way", "click", "prefix")
 
     def __init__(self, frame: Frame, kind: Kind, way: list[int]) -> None:
-        self._frame, self._way = frame, way
+        self._frame, self._way, self._seen = frame, way, frame.seen
         self.click = frame.addresses.click
+        self._soft, self._ends = _PENS[kind]
         self.prefix: Any = frame.addresses.counted
-        self._shown, self._soft, self._ends = _PENS[kind]
         if self.prefix and kind is not Kind.WORDS:
-            said = str(escape(self.prefix)) if kind is Kind.HTML else self.prefix
-            self.prefix = Address(piece(said) + self._soft)
+            self.prefix = _beginning(frame.addresses, kind)
 
     def link(self, destination: Any, site: int) -> tuple[Any, Any]:
         """The pieces of the address at a link place, behind the guard that all addresses pass."""
-        said = _checked(destination) if type(destination) is str else address(destination)
-        if not said.startswith(_WEB):
-            self._way.append(0)
-            return self._shown[said], self._soft  # mailto and the like open no page
-        return self.checked(said, site)
+        if self.prefix and type(destination) is str and IS_WEB[destination]:
+            seen = self._seen
+            occurrence = seen.get(site, 0)
+            seen[site] = occurrence + 1
+            return self.prefix, self._ends[site, occurrence]
+        said = GUARDED[destination] if type(destination) is str else address(destination)
+        if said.startswith(_WEB):
+            return self.checked(said, site)
+        self._way.append(0)
+        return said, self._soft  # mailto and the like open no page
+
+    def once(self, destination: Any, site: int) -> tuple[Any, Any]:
+        """The same where all such addresses begin alike, and this place comes once."""
+        if IS_WEB[destination] if type(destination) is str else address(destination).startswith(_WEB):
+            return self.prefix, self._ends[site, 0]
+        return self.link(destination, site)
 
     def checked(self, destination: str, site: int) -> tuple[Any, Any]:
         """The same for an address that has passed."""
-        seen = self._frame.seen
+        seen = self._seen
         occurrence = seen.get(site, 0)
         seen[site] = occurrence + 1
         if self.prefix:
             return self.prefix, self._ends[site, occurrence]
-        return self._shown[self.click(site, occurrence, destination)], self._soft
+        return self.click(site, occurrence, destination), self._soft
 
     def rounds(self, items: Any) -> list[Any]:
         """The items of a loop."""
@@ -55,14 +65,53 @@ class Pen:
         return found
 
 
-class _Ends(dict[tuple[int, int], bytes]):
+def _beginning(addresses: LinkAddresses, kind: Kind) -> Address:
+    """What all counted links of a message begin with, as a piece."""
+    said = addresses.counted
+    if addresses.are_sound:
+        made: str = own_address(said)
+    else:
+        made = piece(said if kind is Kind.TEXT else str(escape(said)))
+    return Address(made + (HELD_SOFT if kind is Kind.TEXT else SOFT))
+
+
+class _IsWeb(dict[str, bool]):
+    """Does an address open a page? What may not stand in a mail raises."""
+
+    def __missing__(self, text: str) -> bool:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        self[text] = found = address(text).startswith(_WEB)
+        return found
+
+
+class Prices(dict[float, str]):
+    """Amounts as this reader writes them."""
+
+    def __init__(self, currency: str, language: str) -> None:
+        self._currency, self._language = currency, language
+
+    def __missing__(self, amount: float) -> str:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        self[amount] = made = money(amount, self._currency, self._language)
+        return made
+
+
+@lru_cache(maxsize=64)
+def prices(currency: str, language: str) -> Prices:
+    """The amounts met so far, as readers of this language write them."""
+    return Prices(currency, language)
+
+
+class _Ends(dict[tuple[int, int], str]):
     """The end of a counted link's address, by place and round."""
 
-    def __init__(self, soft: bytes) -> None:
+    def __init__(self, soft: str) -> None:
         self._soft = soft
 
-    def __missing__(self, at: tuple[int, int]) -> bytes:
-        self[at] = made = End(b"%d-%d" % at + self._soft)
+    def __missing__(self, at: tuple[int, int]) -> str:
+        self[at] = made = End("{}-{}".format(*at) + self._soft)
         return made
 
 
@@ -74,24 +123,9 @@ class _EndsInWords(dict[tuple[int, int], str]):
         return made
 
 
-class AsItIs(dict[str, str]):
-    """A text in words is its own piece."""
-
-    def __missing__(self, text: str) -> str:
-        return text
-
-
-class Guarded(dict[str, str]):
-    """An address in words."""
-
-    def __missing__(self, text: str) -> str:
-        return address(text)
-
-
-AS_IT_IS = AsItIs()
-_PENS: Mapping[Kind, tuple[Any, Any, Any]] = {
-    Kind.HTML: (encoding.SHOWN_ADDRESSES, SOFT, _Ends(SOFT)),
-    Kind.TEXT: (encoding.TEXT_VALUES, HELD_SOFT, _Ends(HELD_SOFT)),
-    Kind.WORDS: (AS_IT_IS, "", _EndsInWords()),
+_PENS: dict[Kind, tuple[Any, Any]] = {
+    Kind.HTML: (SOFT, _Ends(SOFT)),
+    Kind.TEXT: (HELD_SOFT, _Ends(HELD_SOFT)),
+    Kind.WORDS: ("", _EndsInWords()),
 }
-_checked = lru_cache(maxsize=8192)(address)
+IS_WEB = _IsWeb()

@@ -47,6 +47,7 @@ class LinkAddresses:
     view: str = ""  # empty: the message can't be looked at in a browser
     click: Callable[[int, int, str], str] = field(default=lambda _site, _occurrence, destination: destination)
     pixel_url: str | None = None
+    are_sound: bool = False  # do all but clicks' destinations stand in a mail as they are? Who made them has looked
     counted: str = ""  # where set, `click` isn't asked: a counted link's address is this and PLACE-ROUND
 
     def counted_at(self, site: int, occurrence: int, destination: str) -> str:

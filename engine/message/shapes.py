@@ -7,16 +7,14 @@ values are, and most of these have been seen before. Whatever is in doubt, `find
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any
 
 from engine.message.encoding import Address, End
 from engine.message.findings import WARN_BYTES, findings_in, findings_in_words, links_in, visible_text
-from engine.message.fusing import Encoded, FusedPart, Pieces, Trace
+from engine.message.fusing import OWN, Encoded, FusedPart, Pieces, Trace, Written, picking
 from engine.message.plain_text import tidied
-from engine.message.suspects import DOUBTS, UNSOUND, Doubt, doubt_about, is_fragile, is_local, touchy
+from engine.message.suspects import DOUBTS, UNSOUND, Doubt, is_doubtful, is_fragile, is_local, touchy
 from engine.model import Finding
 
 TEST_LINK = "ML023"  # a link that leads to a test machine: in a rehearsal, all do
@@ -28,15 +26,29 @@ _WHOLE_HOST = re.compile(r"https?://[^\s/?#@]+/\S*")
 _NOTHING_LEFT_OUT: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class Shape:
-    """One way through a part, with what picks the values that are read, that are addresses, whose end matters."""
+    """One way through a part, with what picks the values that are addresses, and those whose end matters."""
 
     is_told: bool  # something is odd about the literal text, or any value might make it so
     is_local: bool  # a literal link leads to a test machine
-    seen: Callable[[Pieces], tuple[bytes, ...]]
-    touchy: Callable[[Pieces], tuple[bytes, ...]]
-    linked: Callable[[Pieces], tuple[bytes, ...]]
+    seen: list[int]  # the values that are read
+    touchy: Callable[[Pieces], tuple[str, ...]]
+    linked: Callable[[Pieces], tuple[str, ...]]
+    plain: list[int] = field(default_factory=list)  # the form's, for which `odd` was made
+    odd: Callable[[Pieces], tuple[str, ...]] | None = None
+
+    def doubtful(self, written: Written) -> tuple[str, ...]:
+        """The values that must be looked at one by one: all that are read, where the plain ones are not beyond doubt.
+
+        Together even those are looked at that nobody reads: that is still quicker.
+        """
+        form = written.form
+        if form.has_markup or (form.plain and is_doubtful(form.plain_values(written.pieces))):
+            return picking(self.seen)(written.pieces)
+        if self.odd is None or self.plain is not form.plain:
+            self.plain, self.odd = form.plain, picking([one for one in self.seen if one not in form.plain])
+        return self.odd(written.pieces)
 
 
 def findings_of(message: Encoded, leaving_out: Collection[str] = _NOTHING_LEFT_OUT) -> list[Finding]:
@@ -48,39 +60,40 @@ def findings_of(message: Encoded, leaving_out: Collection[str] = _NOTHING_LEFT_O
 
 def _is_fine(message: Encoded, trace: Trace, may_be_local: bool) -> bool:
     return (
-        sum(map(len, message.html_pieces)) <= WARN_BYTES  # in words it is no larger
-        and _line_is_fine(message.subject)
-        and (not message.preheader or _line_is_fine(message.preheader))
-        and _prefix_is_fine(trace.prefix, may_be_local)
-        and _part_is_fine(trace, "html", may_be_local)
-        and _part_is_fine(trace, "text", may_be_local)
+        len(message.html_piece) <= WARN_BYTES  # in words it is no larger
+        and not is_doubtful((message.subject, message.preheader or message.subject))
+        and (not trace.prefix or _is_sound_beginning(_origin(trace.prefix), may_be_local))
+        and (not trace.own or _is_sound_beginning(_origin(trace.own), may_be_local))
+        and _part_is_fine(trace, trace.html, True, may_be_local)
+        and _part_is_fine(trace, trace.text, False, may_be_local)
     )
 
 
-@lru_cache(maxsize=4096)
-def _line_is_fine(line: str) -> bool:
-    return not doubt_about(line) & Doubt.WORDS
+@lru_cache(maxsize=1024)
+def _is_sound_beginning(origin: str, may_be_local: bool) -> bool:
+    return _WHOLE_HOST.fullmatch(origin) is not None and (may_be_local or not is_local(origin))
 
 
-def _prefix_is_fine(prefix: str, may_be_local: bool) -> bool:
-    return not prefix or (_WHOLE_HOST.fullmatch(prefix) is not None and (may_be_local or not is_local(prefix)))
+def _origin(address: str) -> str:
+    """The address to the slash behind its host; all of it where anything but a path stands behind that."""
+    scheme, _, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{slash}" if path.isascii() and path.isprintable() and " " not in path else address
 
 
-def _part_is_fine(trace: Trace, name: str, may_be_local: bool) -> bool:
-    is_html = name == "html"
-    pieces, way = (trace.html, trace.html_way) if is_html else (trace.text, trace.text_way)
-    shapes = trace.fused.shapes
-    key = (name, *way)
+def _part_is_fine(trace: Trace, written: Written, is_html: bool, may_be_local: bool) -> bool:
+    shapes, key = trace.fused.shapes, (is_html, written.way)
     shape = shapes.get(key)
     if shape is None:
         part = trace.fused.html if is_html else trace.fused.text
         assert part is not None
         if len(shapes) >= _MOST_SHAPES:
             shapes.clear()
-        shape = shapes[key] = _shape(part, pieces, is_html)
+        shape = shapes[key] = _shape(part, written, is_html)
     if shape.is_told or (shape.is_local and not may_be_local):
         return False
-    if Doubt.WORDS in map(DOUBTS.__getitem__, shape.seen(pieces)):
+    pieces = written.pieces
+    if Doubt.WORDS in map(DOUBTS.__getitem__, shape.doubtful(written)):
         return False
     if Doubt.OPEN in map(DOUBTS.__getitem__, shape.touchy(pieces)):
         return False
@@ -88,8 +101,9 @@ def _part_is_fine(trace: Trace, name: str, may_be_local: bool) -> bool:
     return not unsound or unsound <= ({0, 1} if may_be_local else {0})
 
 
-def _shape(part: FusedPart, pieces: Pieces, is_html: bool) -> Shape:
+def _shape(part: FusedPart, written: Written, is_html: bool) -> Shape:
     """Look at the literal text of one way, each value as a sign with its number."""
+    pieces = written.pieces
     texts = [_sign(part, number, one) for number, one in enumerate(pieces)]
     text = "".join(texts)
     literal = "".join(one for one in texts if not _SIGN.fullmatch(one))
@@ -99,49 +113,44 @@ def _shape(part: FusedPart, pieces: Pieces, is_html: bool) -> Shape:
     where = "html" if is_html else "text"
     segments = _SIGN.split(read)
     seen = [int(one) for one in segments[1::2]]
-    linked, is_sound, has_local = _links(text, pieces) if is_html else ([], True, False)
+    linked, is_sound, has_local = _links(text) if is_html else ([], True, False)
     return Shape(
         is_told=not is_sound
         or not read.strip()
         or bool(list(findings_in_words(where, read)))
         or is_fragile(segments[::2]),
         is_local=has_local,
-        seen=_picking(seen),
-        touchy=_picking([seen[one] for one in touchy(segments[::2])]),
-        linked=_picking(linked),
+        seen=seen,
+        touchy=picking([seen[one] for one in touchy(segments[::2])]),
+        linked=picking([one for one in linked if not _is_own(written, pieces[one])]),
     )
 
 
-def _sign(part: FusedPart, number: int, piece: bytes) -> str:
+def _is_own(written: Written, piece: str) -> bool:
+    """Is it one of the engine's own addresses, or the beginning of one, of which `_is_fine` has looked at the host?"""
+    return type(piece) is Address and OWN in written.way and not written.form.has_markup
+
+
+def _sign(part: FusedPart, number: int, piece: str) -> str:
     if id(piece) in part.literals:
         return part.literals[id(piece)].plain
     return "0-0" if type(piece) is End else f"¤{number}¤"  # no wording holds a digit
 
 
 def _told() -> Shape:
-    nothing = _picking([])
-    return Shape(is_told=True, is_local=False, seen=nothing, touchy=nothing, linked=nothing)
+    nothing = picking([])
+    return Shape(is_told=True, is_local=False, seen=[], touchy=nothing, linked=nothing)
 
 
-def _links(html: str, pieces: Pieces) -> tuple[list[int], bool, bool]:
+def _links(html: str) -> tuple[list[int], bool, bool]:
     """The values that are links, whether all literal ones are sound, and whether one is on a test machine."""
     linked: list[int] = []
     is_sound, has_local = True, False
     for _, _, address in links_in(html):
         if "¤" in address:
-            numbers = [int(one) for one in _SIGN.findall(address)]
-            guarded = all(isinstance(pieces[one], Address) for one in numbers)
-            is_sound = is_sound and guarded and _SIGNED_ADDRESS.fullmatch(address) is not None
-            linked += numbers
+            is_sound = is_sound and _SIGNED_ADDRESS.fullmatch(address) is not None
+            linked += [int(one) for one in _SIGN.findall(address)]
             continue
-        found = UNSOUND[address.encode()]
+        found = UNSOUND[address]
         is_sound, has_local = is_sound and found < 2, has_local or found == 1
     return linked, is_sound, has_local
-
-
-def _picking(numbers: list[int]) -> Callable[[Pieces], tuple[Any, ...]]:
-    if not numbers:
-        return lambda _pieces: ()
-    if len(numbers) == 1:
-        return lambda pieces: (pieces[numbers[0]],)
-    return itemgetter(*numbers)

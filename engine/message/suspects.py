@@ -7,10 +7,11 @@ err on one side: a suspect may turn out harmless, the whole message is then look
 
 import binascii
 import re
+from collections.abc import Sequence
 from enum import IntFlag
 from html import unescape
 
-from engine.message.encoding import is_ragged
+from engine.message.encoding import has_ragged, is_ragged
 from engine.message.wordings import ADDRESS, BRACES, ENDS, GREETINGS, LEFT_OVER, TEST_HOST, WORDS
 
 
@@ -34,6 +35,12 @@ _SIGNS = re.compile(
     rf"\{{|\}}|\[|\]|%|\*|{_SPACED_ENDS}|None|NaN|nan|undefined|null|Undefined"
     r"|Lorem ipsum|lorem ipsum|TODO|FIXME|Missing\("
 )
+# The same for many values at once, each on a line of its own; what any match must hold.
+_RARE = tuple("{ } [ ] *| None NaN ndefined null orem TODO FIXME Missing(".split())
+_PUNCTUATED_ASCII = tuple(f"{blank}{end}" for blank in " \n" for end in ENDS if end.isascii())
+_NAN = re.compile(r"nan(?<![\w'-]nan)(?![\w'-])")  # which many a name and word holds
+_PERCENTS = re.compile(r"%[A-Za-z_.]+%")
+_PUNCTUATED = re.compile(rf"[{ENDS}](?<=\s.)")
 # At the ends of a value, its neighbours are taken for blanks.
 _CONTENT = re.compile(rf"\s[{ENDS}]|Missing\(|{LEFT_OVER.pattern}|{BRACES.pattern}")
 _OPEN_WORD = rf"(?<![\w'-])(?:{'|'.join(map(re.escape, sorted(_OPENINGS)))})\Z"
@@ -59,10 +66,26 @@ def doubt_about(text: str) -> Doubt:
         or (_SIGNS.search(text) is not None and _CONTENT.search(text) is not None)
     ):
         return Doubt.WORDS
+    if text[-1] in "0123456789":
+        return Doubt.NONE  # no opening ends so
     last = text.rpartition(" ")[2]
     if last.isalpha() and "%" not in text:
         return Doubt.OPEN if last in _OPENINGS else Doubt.NONE  # nearly all values end in a word
     return Doubt.OPEN if _OPEN.search(text[-_LONGEST_OPENING:]) else Doubt.NONE
+
+
+def is_doubtful(texts: Sequence[str]) -> bool:
+    """Might one of these values be more than NONE or OPEN? A yes may be wrong, a no never is."""
+    said = "\n" + "\n".join(texts)
+    return (
+        has_ragged(said[1:])
+        or said.count("\n") != len(texts)
+        or any(map(said.__contains__, _RARE))
+        or _NAN.search(said) is not None
+        or _PERCENTS.search(said) is not None
+        # Of blanks, ASCII has but these two that are printed.
+        or (any(map(said.__contains__, _PUNCTUATED_ASCII)) if said.isascii() else _PUNCTUATED.search(said) is not None)
+    )
 
 
 def is_fragile(segments: list[str]) -> bool:
@@ -92,20 +115,20 @@ def is_local(text: str) -> bool:
     return TEST_HOST.match(text) is not None
 
 
-class _Doubts(dict[bytes, int]):
+class _Doubts(dict[str, int]):
     """Pieces of a message, and what may be wrong with them in a reader's eyes."""
 
-    def __missing__(self, piece: bytes) -> int:
+    def __missing__(self, piece: str) -> int:
         if len(self) >= _MOST_KEPT:
             self.clear()
         self[piece] = found = int(doubt_about(written_in(piece)))
         return found
 
 
-class _Unsound(dict[bytes, int]):
+class _Unsound(dict[str, int]):
     """Pieces that are addresses in HTML: 0 for a good one, 1 for one on a test machine, 2 for one that is none."""
 
-    def __missing__(self, piece: bytes) -> int:
+    def __missing__(self, piece: str) -> int:
         if len(self) >= _MOST_KEPT:
             self.clear()
         said = written_in(piece).strip()
@@ -113,11 +136,11 @@ class _Unsound(dict[bytes, int]):
         return found
 
 
-def written_in(piece: bytes) -> str:
+def written_in(piece: str) -> str:
     """What a reader sees of a value's piece."""
-    if b"=" in piece:
-        piece = binascii.a2b_qp(piece.replace(b"\0", b"\r\n")).replace(b"\r\n", b"\n")
-    text = piece.decode()
+    text = piece
+    if "=" in text:
+        text = binascii.a2b_qp(text.replace("\0", "\r\n")).replace(b"\r\n", b"\n").decode()
     return unescape(text) if "&" in text else text
 
 

@@ -1,6 +1,6 @@
 """The nouns: frozen values that stages hand to each other, and the closed lists of states and reasons."""
 
-from engine.model.campaigns import Campaign, Finding, PlanEntry, Variant
+from engine.model.campaigns import TRANSACTIONAL, Campaign, Finding, PlanEntry, Variant
 from engine.model.messages import Arm, Hit, JournalProof, Mail, Notice, NoticeKind, Outcome
 from engine.model.people import (
     FIELDS,
@@ -30,6 +30,7 @@ from engine.model.states import (
 __all__ = [
     "FIELDS",
     "TEMPLATE_EXTRAS",
+    "TRANSACTIONAL",
     "Arm",
     "BatchState",
     "Campaign",

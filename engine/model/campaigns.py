@@ -7,6 +7,8 @@ from typing import Any
 
 from engine.model.states import EntryState, Severity
 
+TRANSACTIONAL = "transactional"  # the class of what is owed; messages of every other class are advertising
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
@@ -17,6 +19,7 @@ class Variant:
     template: str
     subject: Mapping[str, str] = field(default_factory=dict)  # language -> subject; empty: the template's
     cost_per_conversion: float = 0.0  # shop currency, decimal
+    send_at: str = ""  # empty: the campaign's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +35,14 @@ class Campaign:
     holdout: float
     send_at: str
     variants: tuple[Variant, ...]
-    message_class: str = "marketing"  # marketing | transactional
+    message_class: str = "marketing"  # any word; of transactional ones no consent, cap or quiet hour is asked
     priority: int = 0  # whose messages go first when several campaigns are due
     max_lateness: timedelta | None = None
     expires: datetime | None = None
     drift_limit: float = 0.01
     transport: str | None = None  # None: the first one configured
     uncertain: str = "assume-sent"  # assume-sent | resend | ask
+    repeat: str = ""  # when it comes round by itself, once somebody armed it; empty: it doesn't
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ class Mail:
     recipient: str
     data: bytes  # RFC 5322, CRLF line ends, not dot-stuffed
     digest: str
+    # As our encoder writes: whole CRLF line ends, also the last, no line over 998 octets, none that begins with a dot.
+    is_wire_ready: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,27 +14,41 @@ fetch_bounces    mailbox -> read -> apply_notice -> mark                    boun
 apply_notice     whose message? -> evidence -> address, consent, brake      noticing
 report           assignments + orders -> arms -> results                    reporting
 why              the chain for one person                                   explaining
-tick, night      what there is to do while nobody asks; status              ticking
+arm, run_repeats campaigns that come round by themselves                    repeating
+runnable         what senders anywhere could take now                       hinting
+tick, night      what there is to do while nobody asks                      ticking
+worries, status  what somebody should look at; how everything stands        worrying, overseeing
+alert            a person is told, once per cause                           alerting
+take_in          rows that a shop posts, by the importers' own code         people
+metrics          the figures that a monitoring system collects              measuring
 """
 
 from engine.analysis import Results
 from engine.audience import ImportResult
 from engine.errors import MailerError
 from engine.pipeline.aftermath import Aftermath
+from engine.pipeline.alerting import alert
 from engine.pipeline.bouncing import classify_files, fetch_bounces
 from engine.pipeline.braking import look_at_brake
 from engine.pipeline.checking import (
     campaign_names,
     campaign_rows,
     check_campaigns,
+    known_templates,
     lint,
+    lint_templates,
     new_campaign,
+    segment_faults,
+    sender_fault,
     set_campaign_state,
 )
 from engine.pipeline.dry_running import DryRun, dry_run, dry_run_of
 from engine.pipeline.explaining import plan_rows, why
+from engine.pipeline.hinting import runnable
 from engine.pipeline.launching import Sent, resume, send, work
+from engine.pipeline.measuring import Metric, metrics
 from engine.pipeline.noticing import Applied, Effect, address_consequence, apply_notice
+from engine.pipeline.overseeing import status
 from engine.pipeline.people import (
     add_contact,
     backtest,
@@ -46,11 +60,12 @@ from engine.pipeline.people import (
     members,
     refresh,
     suppress,
+    take_in,
     the_rule,
     why_in_segment,
 )
 from engine.pipeline.planning import Planned, Progress, make_plan, planned
-from engine.pipeline.previewing import Seen, preview, send_test
+from engine.pipeline.previewing import Seen, preview, preview_of, send_test
 from engine.pipeline.receiving import (
     Choice,
     campaign_destination,
@@ -64,31 +79,48 @@ from engine.pipeline.receiving import (
     set_choice,
     spool_of,
 )
-from engine.pipeline.reporting import mark_simulated, overview, report, report_html, start_of_yesterday
+from engine.pipeline.repeating import Armed, arm, run_repeats
+from engine.pipeline.reporting import (
+    Question,
+    mark_simulated,
+    overview,
+    report,
+    report_going_on,
+    report_html,
+    start_of_yesterday,
+)
 from engine.pipeline.sending import send_due
 from engine.pipeline.stopping import Stop, stop_on_signals
-from engine.pipeline.ticking import STEPS, beat, leave, night, night_is_due, status, tick
+from engine.pipeline.ticking import STEPS, Step, beat, leave, night, night_is_due, tick, ticked
 from engine.pipeline.workspace import Mailer, backup, init, open_mailer, upgrade_database
+from engine.pipeline.worrying import Worry, worries
 
 __all__ = [
     "STEPS",
     "Aftermath",
     "Applied",
+    "Armed",
     "Choice",
     "DryRun",
     "Effect",
     "ImportResult",
     "Mailer",
     "MailerError",
+    "Metric",
     "Planned",
     "Progress",
+    "Question",
     "Results",
     "Seen",
     "Sent",
+    "Step",
     "Stop",
+    "Worry",
     "add_contact",
     "address_consequence",
+    "alert",
     "apply_notice",
+    "arm",
     "backtest",
     "backup",
     "beat",
@@ -111,13 +143,16 @@ __all__ = [
     "html_of",
     "import_file",
     "init",
+    "known_templates",
     "language_of",
     "leave",
     "lint",
+    "lint_templates",
     "look_at_brake",
     "make_plan",
     "mark_simulated",
     "members",
+    "metrics",
     "new_campaign",
     "night",
     "night_is_due",
@@ -127,13 +162,19 @@ __all__ = [
     "plan_rows",
     "planned",
     "preview",
+    "preview_of",
     "refresh",
     "report",
+    "report_going_on",
     "report_html",
     "resume",
+    "run_repeats",
+    "runnable",
+    "segment_faults",
     "send",
     "send_due",
     "send_test",
+    "sender_fault",
     "set_campaign_state",
     "set_choice",
     "spool_of",
@@ -141,10 +182,13 @@ __all__ = [
     "status",
     "stop_on_signals",
     "suppress",
+    "take_in",
     "the_rule",
     "tick",
+    "ticked",
     "upgrade_database",
     "why",
     "why_in_segment",
     "work",
+    "worries",
 ]

@@ -1,7 +1,7 @@
 """Is anything wrong with the files, and which campaigns are there? Checks, lint, and what an operator wants of each."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,27 +22,53 @@ def check_campaigns(mailer: Mailer, name: str | None) -> list[Finding]:
     """Every fault of the sender, the segments, the campaign files, their rules and their templates."""
     if name is not None:
         mailer.campaign_file(name)
-    try:
-        segments = mailer.rules()
-    except BadRule as fault:
+    if faults := segment_faults(mailer):
         # All campaigns hang on the segments: to go on would only tell of each that it seems unknown.
-        return [_placed(one, "bad_rule", "segments.toml") for one in str(fault).splitlines()]
-    known = {path.name: _languages(path) for path in _template_folders(mailer)}
+        return faults
     findings = campaign.check_campaigns(
         mailer.campaigns_dir,
-        segments,
-        templates=known,
+        mailer.rules(),
+        templates=known_templates(mailer),
         languages=mailer.settings.shop.languages,
         transports=tuple(mailer.settings.transport),
-        sender_fault=_sender_fault(mailer),
+        sender_fault=sender_fault(mailer),
         zone=mailer.zone,
         at=mailer.clock(),
         only=name,
     )
+    return findings + lint_templates(mailer, None if name is None else _templates_of(mailer, name))
+
+
+def segment_faults(mailer: Mailer) -> list[Finding]:
+    """Every fault of segments.toml."""
+    try:
+        mailer.rules()
+    except BadRule as fault:
+        return [_placed(one, "bad_rule", "segments.toml") for one in str(fault).splitlines()]
+    return []
+
+
+def known_templates(mailer: Mailer) -> dict[str, tuple[str, ...]]:
+    """The owner's templates, with the languages that each is written in."""
+    return {path.name: message.languages_of(path) for path in _template_folders(mailer)}
+
+
+def lint_templates(mailer: Mailer, names: Collection[str] | None) -> list[Finding]:
+    """Faults of these templates as far as there are such; None: of all."""
+    found: list[Finding] = []
     for folder in _template_folders(mailer):
-        if name is None or folder.name in _templates_of(mailer, name):
-            findings += message.lint_template(folder, layouts=[mailer.templates_dir / "_layout"])
-    return findings
+        if names is None or folder.name in names:
+            found += message.lint_template(folder, layouts=[mailer.templates_dir / "_layout"])
+    return found
+
+
+def sender_fault(mailer: Mailer) -> str:
+    """Why no mail can be made at all: a wrong sender or signing key; else empty."""
+    try:
+        composer(mailer, campaign="check", plan_id=0, message_class="marketing", transport=None)
+    except BadConfig as fault:
+        return str(fault)
+    return ""
 
 
 def lint(path: Path) -> list[Finding]:
@@ -66,7 +92,9 @@ def campaign_names(mailer: Mailer) -> list[str]:
 def campaign_rows(mailer: Mailer) -> list[dict[str, Any]]:
     """All campaign files, with what the ledger knows of each; a faulty one with its fault."""
     standings = {one.name: one for one in ledger.states(mailer.store)}
-    return [_campaign_row(mailer, name, standings) for name in campaign_names(mailer)]
+    coming = {one.campaign: one.next_due_at for one in ledger.schedules(mailer.store)}
+    rows = [_campaign_row(mailer, name, standings) for name in campaign_names(mailer)]
+    return [row | {"next": coming.get(row["name"])} for row in rows]
 
 
 def new_campaign(mailer: Mailer, recipe: str, name: str) -> list[Path]:
@@ -94,6 +122,7 @@ def set_campaign_state(mailer: Mailer, name: str, state: str, reason: str, at: d
         reason = f"{ledger.PAUSED_BY_HAND}: {reason}"
     ledger.set_state(mailer.store, name, CampaignState(state), reason, at)
     if state == CampaignState.CANCELLED:
+        ledger.disarm(mailer.store, name)
         for plan in ledger.plans_of(mailer.store, name):
             if plan.state != "cancelled":
                 ledger.cancel(mailer.store, plan.id)
@@ -102,10 +131,6 @@ def set_campaign_state(mailer: Mailer, name: str, state: str, reason: str, at: d
 def _template_folders(mailer: Mailer) -> list[Path]:
     found = mailer.templates_dir.iterdir() if mailer.templates_dir.is_dir() else ()
     return sorted(path for path in found if path.is_dir() and not path.name.startswith(("_", ".")))
-
-
-def _languages(folder: Path) -> tuple[str, ...]:
-    return message.languages_of(folder)
 
 
 def _templates_of(mailer: Mailer, name: str) -> set[str]:
@@ -120,15 +145,6 @@ def _placed(told: str, code: str, elsewhere: str) -> Finding:
     found = _PLACED.fullmatch(told)
     where, said = (found["where"], found["message"]) if found else (elsewhere, told)
     return Finding(code=code, severity=Severity.ERROR, where=where, message=said)
-
-
-def _sender_fault(mailer: Mailer) -> str:
-    """Why no mail can be made at all: a wrong sender or signing key."""
-    try:
-        composer(mailer, campaign="check", plan_id=0, message_class="marketing", transport=None)
-    except BadConfig as fault:
-        return str(fault)
-    return ""
 
 
 def _campaign_row(mailer: Mailer, name: str, standings: Mapping[str, ledger.Standing]) -> dict[str, Any]:

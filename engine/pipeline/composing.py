@@ -100,6 +100,7 @@ def link_addresses(settings: Settings, keys: Keys, plan_id: int, letter: Letter)
     return message.LinkAddresses(
         pixel_url=f"{base}/o/{tokens.open}.gif" if letter.tracked else None,
         click=anonymous,
+        are_sound=message.is_plain_base(base),
         counted=f"{base}/c/{tokens.click}/" if letter.tracked else "",
         unsubscribe=f"{base}/u/{tokens.unsubscribe}",
         preferences=f"{base}/p/{tokens.unsubscribe}",

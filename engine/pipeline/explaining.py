@@ -24,13 +24,20 @@ _REASONS = {
     "goal_reached": "she did what the campaign asks for before her turn came",
     "cancelled": "the campaign was cancelled",
 }
+_WAITS_FOR = {
+    ledger.QUIET: "it is a quiet hour where she lives",
+    ledger.CAPPED: "she got as many mails as the caps allow",
+    ledger.OUTRANKED: "a better message for her is due, too",
+}
 
 
 def plan_rows(mailer: Mailer, plan_id: int) -> Iterator[dict[str, Any]]:
-    """Everybody in a plan, with variant, time or reason."""
+    """Everybody in a plan, with variant, time or reason; and who waits for her turn, until when."""
     ledger.plan_of(mailer.store, plan_id)
+    postponed = ledger.postponed_in(mailer.store, plan_id)
     for one in ledger.entries_of(mailer.store, plan_id):
         entry = one.entry
+        waits = postponed.get(entry.contact_id)
         yield {
             "email": entry.email,
             "variant": entry.variant,
@@ -40,6 +47,8 @@ def plan_rows(mailer: Mailer, plan_id: int) -> Iterator[dict[str, Any]]:
             "send_at": entry.send_at,
             "language": entry.language,
             "digest": one.digest,
+            "waits_for": waits.waits_for if waits else "",
+            "waits_until": waits.until if waits else None,
         }
 
 
@@ -58,7 +67,7 @@ def why(mailer: Mailer, email: str, name: str | None, at: datetime) -> dict[str,
             steps.append({"what": "rule", "value": f"not known any more: {name} has no file in {mailer.campaigns_dir}"})
     told = _told(chapters) if name is None else [current] if current else []
     for chapter in told:
-        steps += _chapter_steps(chapter)
+        steps += chapter_steps(chapter)
     for campaign in dict.fromkeys(one.campaign for one in told if _counts(one)):
         steps += _campaign_steps(mailer, campaign)
     state, reason = _state(current)
@@ -118,7 +127,8 @@ def _campaign_steps(mailer: Mailer, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _chapter_steps(chapter: Chapter) -> list[dict[str, Any]]:
+def chapter_steps(chapter: Chapter) -> list[dict[str, Any]]:
+    """What one plan decided for her, and what became of her message."""
     where = f"plan {chapter.plan_id} of {chapter.campaign}"
     steps = [
         {"what": where, "value": f"{chapter.plan_state.value}, seen as of {chapter.planned_at:%Y-%m-%d %H:%M} UTC"}
@@ -132,6 +142,9 @@ def _chapter_steps(chapter: Chapter) -> list[dict[str, Any]]:
         steps.append({"what": "planned for", "value": f"{chapter.send_at:%Y-%m-%d %H:%M} UTC, in {chapter.language}"})
     if chapter.message is None:
         return steps
+    if (waits := chapter.message.postponed) is not None:
+        why_not = _WAITS_FOR[waits.waits_for]
+        steps.append({"what": "waits until", "value": f"{waits.until:%Y-%m-%d %H:%M} UTC: {why_not}"})
     for one in chapter.message.attempts:
         said = " ".join(word for word in (one.state.value, one.reason, one.reply) if word)
         steps.append(
@@ -158,6 +171,8 @@ def _answer(chapter: Chapter | None, name: str | None) -> str:
     if chapter.message is not None:
         state, reason = chapter.message.state.value, chapter.message.reason
         why_not = f": {_REASONS.get(reason, reason)}" if reason else ""
+        if (waits := chapter.message.postponed) is not None:
+            why_not = f" and waits until {waits.until:%Y-%m-%d %H:%M} UTC: {_WAITS_FOR[waits.waits_for]}"
         return f"Her message of {chapter.campaign} ({chapter.variant}) is {state}{why_not}."
     if chapter.state is EntryState.HOLDOUT:
         return f"She gets nothing of {chapter.campaign}: the lot put her into the holdout, to measure against."

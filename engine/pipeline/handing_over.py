@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from engine import audience, delivery, ledger, replies
 from engine.errors import RenderFailed, StoreUnavailable
@@ -72,8 +73,7 @@ class Handover:
     ended: Outcome | None = None
     wait: Wait | None = None  # with `ended` for its pace: how long
     sent: int = 0
-    _taken: dict[int, Item] = field(default_factory=dict)  # offered, not answered yet
-    _digests: dict[int, str] = field(default_factory=dict)  # of the mails offered
+    _taken: dict[int, tuple[Item, str]] = field(default_factory=dict)  # offered, not answered yet; the mail's digest
     _done: list[Ended] = field(default_factory=list)  # answered, not recorded yet
     _left: list[int] = field(default_factory=list)  # taken and certainly not handed over
     _later: dict[str, tuple[datetime, list[Item]]] = field(
@@ -88,6 +88,7 @@ class Handover:
     def run(self) -> None:
         """Hand everybody over, or hand back who was not; `ended` tells what stopped it."""
         self.pace.begin(self.claim)
+        self.gate.expect([item.contact_id for item in self.claim.items])
         for ord_, outcome in self.transport.deliver(self._offers()):
             self._answered(ord_, outcome)
         self.tempo.pause()
@@ -205,8 +206,8 @@ class Handover:
         if ended is None:
             try:
                 mail = self.compose.mail(letter_of(self.mailer.store, item), now)
-                self._taken[item.ord], self._digests[item.ord] = item, mail.digest
-                return delivery.Offer(item.ord, mail, lambda: self._before_dot(item))
+                self._taken[item.ord] = item, mail.digest
+                return delivery.Offer(item.ord, mail, partial(self._before_dot, item))
             except RenderFailed as fault:
                 reason, said = SkipReason.MISSING_DATA, str(fault)[:200]
                 ended = Outcome(state=MessageState.SKIPPED, reason=reason, reply=said)
@@ -235,7 +236,7 @@ class Handover:
     # ------------------------------------------------------------ what comes back
 
     def _answered(self, ord_: int, outcome: Outcome) -> None:
-        item, digest = self._taken.pop(ord_), self._digests.pop(ord_)
+        item, digest = self._taken.pop(ord_)
         if outcome.state is MessageState.DEFERRED:
             if outcome.reason in delivery.ENDING:
                 self._left.append(ord_)
@@ -274,6 +275,9 @@ def is_over(plan: Plan, item: Item, now: datetime) -> bool:
     """
     expires, patience = plan.definition["expires"], plan.definition["max_lateness"]
     if expires is not None and now >= datetime.fromisoformat(expires):
+        return True
+    good_for = plan.definition.get("good_for")  # a journey's mail: so many seconds after its hour
+    if good_for is not None and now - item.send_at >= timedelta(seconds=good_for):
         return True
     since = max(item.send_at, plan.released_at or item.send_at)
     return patience is not None and item.first_at is None and now - since > timedelta(seconds=patience)

@@ -19,8 +19,9 @@ from engine.pipeline.planning import Planned, Progress, load_campaign, make_plan
 from engine.pipeline.senders import run_senders
 from engine.pipeline.sending import send_due
 from engine.pipeline.stopping import Stop, stop_on_signals
-from engine.pipeline.ticking import alive, living, questions
+from engine.pipeline.ticking import alive, living
 from engine.pipeline.workspace import Mailer
+from engine.pipeline.worrying import questions
 
 _POLL_SECONDS = 0.5
 _IDLE_SECONDS = 1.0  # between two looks at what is due
@@ -56,15 +57,22 @@ def send(
     *,
     wait: bool = False,
     tell: Tell = untold,
+    released: Callable[[Mailer, datetime], None] | None = None,
 ) -> Sent:
     """Release the plan, or a fresh one, and send what is due; `agree` raises unless the operator wants it.
 
-    `tell` hears what holds it back while it goes on, and the empty text when that is over.
+    `tell` hears what holds it back while it goes on, and the empty text when that is over; `released` is called before
+    the first goes out, so that others may be told to help.
 
     Refused when the occurrence is out already, or the plan no longer fits. An unreachable server is found before
     anything is released.
     """
     wanted = load_campaign(mailer, name)
+    if wanted.repeat and plan_id is None and occurrence == "once":
+        raise Refused(
+            f"campaign {name!r} repeats ({wanted.repeat}): `mailer campaign start {name}` arms it; "
+            "`--occurrence NAME` sends it once beside that, to everyone in it"
+        )
     refuse_if_braked(mailer, name)
     _refuse_a_second_time(mailer, name, occurrence if plan_id is None else planned(mailer, plan_id).occurrence)
     _check_transport(mailer, wanted.transport)
@@ -77,6 +85,8 @@ def send(
     agree(made)
     ledger.release(mailer.store, made.plan_id, at, mailer.keys, destination_of=destination_of(mailer))
     ledger.set_state(mailer.store, name, CampaignState.RUNNING, "", at)
+    if released:
+        released(mailer, mailer.clock())
     return _send_plans(mailer, [made.plan_id], progress, tell, wait=wait)[0]
 
 
@@ -119,7 +129,10 @@ def _let_go_on(
     left_alone: dict[str, str] = {}
     for name in dict.fromkeys(one.campaign for one in plans):
         standing = ledger.state_of(mailer.store, name)
-        if standing is None or not standing.is_braked:
+        journey = name.partition("/")[0] if "/" in name else ""
+        if journey and standing is not None and standing.state is not CampaignState.RUNNING:
+            left_alone[name] = f"{name} is {standing.state}; `mailer resume {journey}` lets the whole journey go on"
+        elif standing is None or not standing.is_braked:
             ledger.set_state(mailer.store, name, CampaignState.RUNNING, "", at)
         elif target is None:
             how = f'`mailer resume {name} --because "WHAT YOU FOUND"` goes on'
@@ -131,10 +144,11 @@ def _let_go_on(
     return [one for one in plans if one.campaign not in left_alone], list(left_alone.values())
 
 
-def work(mailer: Mailer, stop: Stop) -> None:
+def work(mailer: Mailer, stop: Stop, rest: Callable[[], None] | None = None) -> None:
     """Send whatever becomes due, until stopped; an unreachable server is tried again, every time a little later.
 
-    config.toml is read anew each time, so that what an operator mended there is believed at once.
+    config.toml is read anew each time, so that what an operator mended there is believed at once. `rest` waits for
+    more work where all went well; without it, a second.
     """
     pause = _IDLE_SECONDS
     with alive(mailer, "worker") as life:
@@ -144,7 +158,10 @@ def work(mailer: Mailer, stop: Stop) -> None:
             if life.tell("; ".join(faults)):
                 log.warning("trouble reason=%r", life.trouble or "none any more")
             pause = min(pause * 2, _PATIENCE_SECONDS) if faults else _IDLE_SECONDS
-            stop.rest(pause)
+            if rest is None or faults:
+                stop.rest(pause)
+            else:
+                rest()
 
 
 def _send_all_due(mailer: Mailer, stop: Stop) -> list[str]:
@@ -221,7 +238,8 @@ def _under_way(mailer: Mailer, target: str | None) -> list[Plan]:
     released = ledger.plans_of(mailer.store, state=PlanState.RELEASED)
     if target is None:
         return [one for one in released if _open_messages(mailer, one.id)]
-    found = [one for one in released if target in (one.campaign, str(one.id))]
+    # A journey's mails are those of campaigns called JOURNEY/STEP.
+    found = [one for one in released if target in (one.campaign, one.campaign.partition("/")[0], str(one.id))]
     if not found:
         raise UnknownCampaign(f"nothing released is called {target!r}; `mailer report` lists what is")
     return found
@@ -316,8 +334,9 @@ def _result(mailer: Mailer, plan_id: int, faults: list[str], *, stopped: bool) -
 
 
 def _has_more(mailer: Mailer, campaign: str) -> bool:
-    """Whether another occurrence of the campaign has somebody still to be mailed."""
-    return any(ledger.plan_of(mailer.store, one).campaign == campaign for one in ledger.unsettled(mailer.store))
+    """Whether somebody may still be mailed: in another occurrence of the campaign, or by a journey that goes on."""
+    others = (ledger.plan_of(mailer.store, one).campaign for one in ledger.unsettled(mailer.store))
+    return "/" in campaign or campaign in others
 
 
 def _waiting_for(mailer: Mailer, plan: Plan) -> str:

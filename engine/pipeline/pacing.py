@@ -50,6 +50,7 @@ class Pace:
         self._settings = mailer.settings.transport[transport]
         self._group_of = destination_of(mailer)
         self._slowed: dict[str, ledger.Restraint] = {}
+        self._free = self._is_free()
         self._batch_destination = ""
         self._tokens: dict[tuple[str, ...], int] = defaultdict(int)
         self._blocks: dict[str, int] = defaultdict(int)
@@ -58,13 +59,14 @@ class Pace:
     def begin(self, claim: Claim) -> None:
         """A new batch: what holds or slows its scopes was read with the claim."""
         self._slowed = dict(claim.restraints)
+        self._free = self._is_free()
         self._batch_destination = claim.destination
         self._began, self._number = time.monotonic(), 0
 
     def leave_for(self, item: Item) -> Wait | None:
         """None: this message may go now. Costs nothing where nothing is limited."""
         self._number += 1
-        if self._is_free():
+        if self._free:
             return None
         limits = self._limits(self.destination_of(item))
         scopes = tuple(one.scope for one in limits)
@@ -153,6 +155,7 @@ class Pace:
     def _restrain(self, scope: str, seconds: float, why: str) -> None:
         """From now on this sender, too, asks before each message of the scope; what it had leased is void."""
         self._slowed[scope] = ledger.Restraint(held_seconds=seconds, rate=0.0, why=why)
+        self._free = False
         self._tokens = defaultdict(int, {one: n for one, n in self._tokens.items() if scope not in one})
 
     def _day(self) -> tuple[date, float]:

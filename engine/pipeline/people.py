@@ -9,6 +9,7 @@ from typing import Any
 from engine import audience, rules
 from engine.errors import BadFile, UnknownSegment, Usage, nearest
 from engine.model import Profile
+from engine.pipeline.slots import remember_everybodys_hours
 from engine.pipeline.workspace import Mailer
 
 Progress = Callable[[int, int | None], None]
@@ -31,6 +32,11 @@ def import_file(
     return IMPORTERS[kind](mailer.store, path, options, mailer.clock(), progress)
 
 
+def take_in(mailer: Mailer, kind: str, body: bytes, at: datetime, *, is_csv: bool) -> audience.ImportResult:
+    """Bring in rows that the shop posts: contacts, products, orders or events. BadFile when the body can't be read."""
+    return audience.import_body(mailer.store, kind, body, import_options(mailer), at, is_csv=is_csv)
+
+
 def import_options(mailer: Mailer) -> audience.ImportOptions:
     """How the shop reads files."""
     shop = mailer.settings.shop
@@ -44,9 +50,13 @@ def import_options(mailer: Mailer) -> audience.ImportOptions:
 
 
 def refresh(mailer: Mailer, at: datetime, progress: Progress) -> int:
-    """Bring profiles, scores and recommendations up to date; gives how many contacts' profiles were computed anew."""
+    """Bring profiles, scores, recommendations and everybody's hours up to date.
+
+    Gives how many contacts' profiles were computed anew.
+    """
     touched = audience.refresh(mailer.store, at, mailer.zone, progress, mailer.settings.shop.languages[0])
     audience.rebuild_recommendations(mailer.store, at, progress, mailer.zone)
+    remember_everybodys_hours(mailer, at)
     return touched
 
 

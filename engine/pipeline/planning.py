@@ -1,6 +1,6 @@
 """Who gets what, when, and why not? A plan is frozen as a draft; releasing it is another verb. Nothing is sent here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from engine import analysis, audience, campaign, ledger, locale, message
 from engine.errors import Refused, RenderFailed, UnknownPlan
 from engine.model import Campaign, Candidate, TrackingMode, Variant
 from engine.pipeline.composing import TO_NAME
+from engine.pipeline.slots import Slots
 from engine.pipeline.workspace import Mailer
 from engine.rules import Rule
 
@@ -33,14 +34,18 @@ class Planned:
 
 def make_plan(mailer: Mailer, name: str, at: datetime, occurrence: str, progress: Progress) -> Planned:
     """Freeze a draft plan of the campaign as of `at`: one entry for everybody in its audience."""
-    wanted = load_campaign(mailer, name)
+    return freeze_plan(mailer, load_campaign(mailer, name), at, occurrence, progress)
+
+
+def freeze_plan(mailer: Mailer, wanted: Campaign, at: datetime, occurrence: str, progress: Progress) -> Planned:
+    """The same of a campaign in hand."""
     audience.refresh_changed(mailer.store, at, mailer.zone)
     ids = members(mailer, wanted, at)
     templates = compile_templates(mailer, wanted)
     ledger.save_templates(mailer.store, {one.hash: one.to_bytes() for by in templates.values() for one in by.values()})
     people = audience.candidates(mailer.store, ids, at, mailer.keys, view_of(mailer))
-    entries = campaign.plan(wanted, people, drafter(mailer, templates, at), plan_options(mailer, at, occurrence))
-    header = ledger.PlanHeader(campaign=name, occurrence=occurrence, at=at, definition=definition_of(wanted))
+    entries = campaign.plan(wanted, people, drafter(mailer, templates, at), plan_options(mailer, at, occurrence, ids))
+    header = ledger.PlanHeader(campaign=wanted.name, occurrence=occurrence, at=at, definition=definition_of(wanted))
     plan_id = ledger.freeze(
         mailer.store,
         header,
@@ -141,15 +146,19 @@ def refuse_drift(mailer: Mailer, plan_id: int, at: datetime) -> None:
         )
 
 
-def plan_options(mailer: Mailer, at: datetime, occurrence: str) -> campaign.PlanOptions:
-    """What the plan needs to know of the shop."""
+def plan_options(
+    mailer: Mailer, at: datetime, occurrence: str, contact_ids: Sequence[int] = ()
+) -> campaign.PlanOptions:
+    """What the plan needs to know of the shop, and of these contacts' habits."""
+    slots = Slots(mailer, contact_ids, at)
     return campaign.PlanOptions(
         at=at,
         occurrence=occurrence,
         keys=mailer.keys,
         zone=mailer.zone,
         tracking_mode=TrackingMode(mailer.settings.tracking.mode),
-        cap=mailer.settings.limits.messages_per_30_days,
+        time=slots.time,
+        room_from=slots.room_from,
     )
 
 
@@ -186,6 +195,7 @@ def definition_of(wanted: Campaign) -> dict[str, Any]:
     """The campaign as JSON values, to freeze and to compare."""
     plain = asdict(wanted)
     plain["window"] = wanted.window.total_seconds()
+    del plain["repeat"]  # when it comes round again is no matter of this plan
     plain["max_lateness"] = wanted.max_lateness.total_seconds() if wanted.max_lateness else None
     plain["expires"] = wanted.expires.isoformat() if wanted.expires else None
     plain["variants"] = [dict(one) | {"subject": dict(one["subject"])} for one in plain["variants"]]

@@ -33,11 +33,18 @@ class Seen:
 
 def preview(mailer: Mailer, name: str, email: str, variant: str | None, out: Path | None, at: datetime) -> Seen:
     """Exactly the mail that this person would get of this campaign: same bytes but for Date and signature."""
-    wanted, person = load_campaign(mailer, name), _person(mailer, email, at)
+    return preview_of(mailer, load_campaign(mailer, name), email, variant, out, at)
+
+
+def preview_of(
+    mailer: Mailer, wanted: Campaign, email: str, variant: str | None, out: Path | None, at: datetime
+) -> Seen:
+    """The same of a campaign in hand."""
+    person = _person(mailer, email, at)
     letter = _letter_for(mailer, wanted, person, variant, at, "once")
     said, mail = _composer_of(mailer, wanted).compose(letter, at)
     rendered = said.plainly()
-    folder = out or mailer.folder / "dry-run" / f"{name}-preview"
+    folder = out or mailer.folder / "dry-run" / f"{wanted.name.replace('/', '-')}-preview"
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{letter.variant}-{letter.template.language}"
     seen = Seen(
@@ -93,7 +100,8 @@ def _composer_of(mailer: Mailer, wanted: Campaign) -> Composer:
 def _letter_for(
     mailer: Mailer, wanted: Campaign, person: Candidate, variant: str | None, at: datetime, occurrence: str
 ) -> Letter:
-    contact_id, options = person.profile.contact_id, plan_options(mailer, at, "once")
+    contact_id = person.profile.contact_id
+    options = plan_options(mailer, at, "once", [contact_id])
     arm = _arm(wanted, variant, campaign.variant_for(wanted, contact_id, options))
     templates = compile_templates(mailer, wanted)
     draft = drafter(mailer, templates, at)(arm, person)
@@ -115,7 +123,7 @@ def _reason_against(mailer: Mailer, wanted: Campaign, person: Candidate, at: dat
     def drafted(_variant: Variant, _person: Candidate) -> campaign.Draft:
         return campaign.Draft(language="", template_hash="", context={}, missing="")
 
-    (entry,) = campaign.plan(wanted, [person], drafted, plan_options(mailer, at, "once"))
+    (entry,) = campaign.plan(wanted, [person], drafted, plan_options(mailer, at, "once", [person.profile.contact_id]))
     return "" if entry.state is EntryState.MESSAGE else str(entry.reason or entry.state.value)
 
 

@@ -1,6 +1,7 @@
 """What did it earn? Everybody as assigned, their orders within the window, arms compared, and what to know."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from engine import analysis, audience, ledger, locale
 from engine.analysis import Assigned, Check, Economics, Purchase, Results
 from engine.errors import UnknownCampaign
 from engine.ledger import Plan
+from engine.model import Arm
 from engine.pipeline.workspace import Mailer
 from engine.store.tables import fact
 
@@ -17,30 +19,82 @@ _HOLDOUT = "holdout"
 _SIMULATED = "simulated"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a report is asked: whom it compares, since when, and for how long their goal counts."""
+
+    name: str
+    occurrence: str
+    goal: str
+    window: timedelta
+    people: Sequence[Assigned]
+    shares: Mapping[str, float]  # the planned share of each arm, holdout included
+    costs: Mapping[str, float] = field(default_factory=dict)  # per conversion, by arm; shop currency, decimal
+    notes: Sequence[Check] = ()
+
+
 def report(mailer: Mailer, name: str, occurrence: str | None, at: datetime) -> Results:
     """The results of a released campaign, as far as orders are known up to `at`."""
     plan = _released(mailer, name, occurrence)
-    window = timedelta(seconds=plan.definition["window"])
-    people = _people(mailer, plan)
-    until = audience.orders_until(mailer.store)
-    known = min(until, at) if until else None
-    arms = analysis.attribute(
-        people,
-        _purchases(mailer, people, window, at),
-        goal=plan.definition["goal"],
-        window=window,
-        shares=_shares(plan),
-        economics=_economics(mailer, plan),
-    )
-    return analysis.results(
-        arms,
-        campaign=plan.campaign,
+    asked = Question(
+        name=plan.campaign,
         occurrence=plan.occurrence,
-        currency=mailer.settings.shop.currency,
-        orders_until=known,
-        window_ends=max((one.planned_at for one in people), default=at) + window,
+        goal=plan.definition["goal"],
+        window=timedelta(seconds=plan.definition["window"]),
+        people=_people(mailer, plan),
+        shares=_shares(plan),
+        costs={one["name"]: one["cost_per_conversion"] for one in plan.definition["variants"]},
         notes=_notes(mailer, plan),
     )
+    ends = max((one.planned_at for one in asked.people), default=at) + asked.window
+    return analysis.results(
+        _arms(mailer, asked, at),
+        campaign=asked.name,
+        occurrence=asked.occurrence,
+        currency=mailer.settings.shop.currency,
+        orders_until=_orders_until(mailer, at),
+        window_ends=ends,
+        notes=asked.notes,
+    )
+
+
+def report_going_on(mailer: Mailer, asked: Question, at: datetime) -> Results:
+    """The results of what has no end, such as a journey: of those whose window is over, told so that looking every day
+    makes no false winner.
+    """
+    known = _orders_until(mailer, at)
+    people = [one for one in asked.people if known is not None and one.planned_at + asked.window <= known]
+    through = replace(asked, people=people)
+    waiting = len(asked.people) - len(people)
+    note = Check(
+        name="going on", ok=True, message=f"{waiting} more are inside their window: they count when it is over"
+    )
+    return analysis.results(
+        _arms(mailer, through, at),
+        campaign=asked.name,
+        occurrence=asked.occurrence,
+        currency=mailer.settings.shop.currency,
+        orders_until=known,
+        window_ends=known,
+        notes=[*asked.notes, note, *_simulated_note(mailer)],
+        look=analysis.at_any_time,
+    )
+
+
+def _arms(mailer: Mailer, asked: Question, at: datetime) -> list[Arm]:
+    return analysis.attribute(
+        asked.people,
+        _purchases(mailer, list(asked.people), asked.window, at),
+        goal=asked.goal,
+        window=asked.window,
+        shares=asked.shares,
+        economics=Economics(margin=mailer.settings.shop.margin, cost_per_conversion=asked.costs),
+    )
+
+
+def _orders_until(mailer: Mailer, at: datetime) -> datetime | None:
+    until = audience.orders_until(mailer.store)
+    return min(until, at) if until else None
 
 
 def report_html(mailer: Mailer, found: Results) -> str:
@@ -130,15 +184,9 @@ def _shares(plan: Plan) -> Mapping[str, float]:
     return shares | ({_HOLDOUT: holdout} if holdout else {})
 
 
-def _economics(mailer: Mailer, plan: Plan) -> Economics:
-    costs = {one["name"]: one["cost_per_conversion"] for one in plan.definition["variants"]}
-    return Economics(margin=mailer.settings.shop.margin, cost_per_conversion=costs)
-
-
 def _notes(mailer: Mailer, plan: Plan) -> list[Check]:
     counts = ledger.counts(mailer.store, plan.id)
-    simulated = _simulated(mailer)
-    notes = [Check(name="simulated", ok=False, message=simulated)] if simulated else []
+    notes = _simulated_note(mailer)
     if counts["uncertain"]:
         said = f"{counts['uncertain']} messages are uncertain: the answer was lost; they count as not sent"
         notes.append(Check(name="uncertain", ok=False, message=said))
@@ -147,6 +195,11 @@ def _notes(mailer: Mailer, plan: Plan) -> list[Check]:
         said = f"{left} messages have not gone out yet; `mailer resume {plan.campaign}` goes on"
         notes.append(Check(name="unsent", ok=False, message=said))
     return notes
+
+
+def _simulated_note(mailer: Mailer) -> list[Check]:
+    simulated = _simulated(mailer)
+    return [Check(name="simulated", ok=False, message=simulated)] if simulated else []
 
 
 def _simulated(mailer: Mailer) -> str:

@@ -7,8 +7,9 @@ next window. Suppression and consent are read just before each dot.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
+from datetime import datetime
 from functools import partial
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from engine.errors import BadConfig, TransportUnavailable
 from engine.ledger import Claim, Plan
 from engine.model import CampaignState, Outcome
 from engine.pipeline.aftermath import Aftermath
+from engine.pipeline.arbitrating import Arbiter
 from engine.pipeline.composing import Composer, plan_composer
 from engine.pipeline.handing_over import Handover, Tempo
 from engine.pipeline.holding import Hold
@@ -64,6 +66,7 @@ class _Sender:
         self._noticed = noticed
         self._gate = opened.enter_context(closing(audience.gate(mailer.store, mailer.keys)))
         self._aftermath = Aftermath(mailer)
+        self._arbiter = Arbiter(mailer)
         self._transports: dict[str, delivery.Transport] = {}
         self._paces: dict[str, Pace] = {}
         self._tempi: dict[str, Tempo] = {}
@@ -87,6 +90,10 @@ class _Sender:
     def send_batch(self, claim: Claim) -> None:
         """Drive one claimed batch to its end, or hand back what was not handed over."""
         plan = ledger.plan_of(self._mailer.store, claim.plan_id)
+        allowed = self._arbiter.let_go(claim, plan)
+        if allowed is None:
+            return
+        claim = allowed
         compose = self._composer(claim, plan)
         name = compose.transport_name
         log.info("batch_taken campaign=%s plan=%s batch=%s messages=%s", *_named(claim), len(claim.items))
@@ -173,5 +180,10 @@ def _goals_reached(mailer: Mailer, plan: Plan, claim: Claim) -> set[int]:
     """Who did what the campaign asks for since the plan was frozen: no need to write to her."""
     if plan.definition["goal"] == _CLICK:
         return set()  # there is nothing to click before the message has come
-    since = {item.contact_id: plan.at for item in claim.items}
+    # A journey's plan stands for a month: what she did counts from her own entry on.
+    since: Mapping[int, datetime] = (
+        ledger.entered_at(mailer.store, [item.message_id for item in claim.items])
+        if "journey" in plan.definition
+        else {item.contact_id: plan.at for item in claim.items}
+    )
     return audience.goals_reached(mailer.store, plan.definition["goal"], since, mailer.clock())

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,8 +15,8 @@ from engine.errors import StoreUnavailable
 from engine.model import CampaignState, PlanState
 from engine.pipeline.aftermath import catch_up
 from engine.pipeline.asking_again import ask_providers
-from engine.pipeline.braking import brake_all, brake_worries
-from engine.pipeline.pacing import destination_of, held_up
+from engine.pipeline.braking import brake_all
+from engine.pipeline.pacing import destination_of
 from engine.pipeline.people import refresh
 from engine.pipeline.receiving import drain_hits, judge_the_hasty, spool_of
 from engine.pipeline.workspace import Mailer
@@ -26,7 +25,6 @@ from engine.store.tables import fact
 Step = Callable[[Mailer, datetime], None]
 
 _NIGHT = time(3, 30)
-_LATE = timedelta(minutes=5)
 _SETTLE_AFTER = timedelta(minutes=30)
 # How long after which attempt a message is tried again that has no hour of its own (RFC 5321 4.5.4.1).
 _RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (0.5, 2, 8, 24))
@@ -34,7 +32,6 @@ _HELD_BACK = (CampaignState.PAUSED, CampaignState.CANCELLED)
 _CONTEXTS_KEPT = timedelta(days=60)  # after the window: as long as a mail's links must work by law (CASL)
 _BEAT_SECONDS = 10.0  # who was not heard of for 30 s is taken for dead
 _REFRESHED_ON = "refreshed_on"
-_KINDS = ("run", "worker", "web")
 
 # ---------------------------------------------------------------- who lives
 
@@ -83,6 +80,11 @@ def alive(mailer: Mailer, kind: str) -> Iterator[Life]:
 def beat(mailer: Mailer, kind: str, trouble: str = "") -> None:
     """This process lives, as `run`, `worker` or `web`; `status` counts those heard of within 30 seconds."""
     ledger.beat(mailer.store, delivery.owner_name(), kind, trouble)
+
+
+def ticked(mailer: Mailer, took_seconds: float) -> None:
+    """All steps of the tick were done just now; `status` worries when that is long ago."""
+    ledger.note_tick(mailer.store, took_seconds)
 
 
 def leave(mailer: Mailer) -> None:
@@ -148,6 +150,8 @@ def _end_what_is_through(mailer: Mailer, at: datetime) -> None:
     """Nobody is left to be mailed: the campaign says so."""
     running = {one.name for one in ledger.states(mailer.store) if one.state is CampaignState.RUNNING}
     released = {one.campaign for one in ledger.plans_of(mailer.store, state=PlanState.RELEASED)}
+    released -= {one.campaign for one in ledger.schedules(mailer.store)}  # they come round again
+    released = {name for name in released if "/" not in name}  # a journey's mails come up as long as it runs
     for name in sorted((running & released) - {one.campaign for one in _under_way(mailer)}):
         ledger.set_state(mailer.store, name, CampaignState.ENDED, "", at)
 
@@ -179,6 +183,14 @@ def night_is_due(mailer: Mailer, at: datetime) -> bool:
     with mailer.store.read() as db:
         last = db.execute(sa.select(fact.c.value).where(fact.c.name == _REFRESHED_ON)).scalar_one_or_none()
     return last is None or str(last) < _night_of(mailer, at).isoformat()
+
+
+def next_night(mailer: Mailer, at: datetime) -> datetime:
+    """When the next night's work is due; this moment where it is due already."""
+    if night_is_due(mailer, at):
+        return at
+    day = _night_of(mailer, at) + timedelta(days=1)
+    return datetime.combine(day, _NIGHT, mailer.zone).astimezone(at.tzinfo)
 
 
 def night(mailer: Mailer, at: datetime) -> bool:
@@ -216,61 +228,3 @@ def _night_of(mailer: Mailer, at: datetime) -> date:
 
 def _unwatched(_done: int, _total: int | None) -> None:
     """Nobody looks at the progress of a night."""
-
-
-# ---------------------------------------------------------------- when somebody asks
-
-
-def status(mailer: Mailer, at: datetime) -> dict[str, Any]:
-    """What runs, what waits and why, what comes next, and what somebody should look at."""
-    living_ones = living(mailer)
-    processes = {kind: sum(one.kind == kind for one in living_ones) for kind in _KINDS}
-    campaigns = [_campaign(mailer, one) for one in ledger.states(mailer.store)]
-    due, next_due = ledger.due(mailer.store, at), ledger.next_due(mailer.store, at)
-    worries = [
-        f"{one.messages} messages of {one.campaign} are due since {one.since:%Y-%m-%d %H:%M} UTC"
-        for one in due
-        if at - one.since > _LATE
-    ]
-    worries += [f"{one['campaign']} is paused: {one['reason']}" for one in campaigns if _paused_itself(one)]
-    worries += brake_worries(mailer, at)
-    worries += questions(mailer)
-    waits = any(one["waiting"] and one["state"] == CampaignState.RUNNING for one in campaigns)
-    if not processes["worker"]:
-        waiting = "messages wait, but " if due or next_due or waits else ""
-        worries.append(f"{waiting}no sender lives: start `mailer run`")
-    return {
-        "processes": {kind: number for kind, number in processes.items() if number},
-        "campaigns": campaigns,
-        "due": sum(one.messages for one in due),
-        "next_due": next_due,
-        "held_up": held_up(mailer),
-        "troubles": sorted({one.trouble for one in living_ones if one.trouble}),
-        "worries": worries,
-    }
-
-
-def questions(mailer: Mailer, campaign: str | None = None) -> list[str]:
-    """What a campaign with `uncertain = "ask"` asks its operator: of one, or of all."""
-    return [
-        f"{one.campaign} asks about {one.messages} {'message' if one.messages == 1 else 'messages'} handed over since "
-        f"{one.since:%Y-%m-%d %H:%M} UTC whose answer was lost: `mailer resume {one.campaign} --uncertain assume-sent` "
-        "leaves them be, `--uncertain resend` sends them again (somebody may get two)"
-        for one in ledger.in_doubt(mailer.store)
-        if one.policy == ledger.UncertainPolicy.ASK and campaign in (None, one.campaign)
-    ]
-
-
-def _paused_itself(row: dict[str, Any]) -> bool:
-    return row["state"] == CampaignState.PAUSED and not row["reason"].startswith(ledger.PAUSED_BY_HAND)
-
-
-def _campaign(mailer: Mailer, standing: ledger.Standing) -> dict[str, Any]:
-    plans = [one for one in ledger.plans_of(mailer.store, standing.name) if one.released_at]
-    counted = [ledger.counts(mailer.store, one.id) for one in plans]
-    total = {
-        key: sum(int(str(one.get(key, 0))) for one in counted)
-        for key in ("sent", "waiting", "claimed", "refused", "deferred", "skipped", "uncertain")
-    }
-    total["waiting"] += total.pop("claimed")
-    return {"campaign": standing.name, "state": standing.state.value, "reason": standing.reason, **total}

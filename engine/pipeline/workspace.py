@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from engine import audience, store
-from engine.clock import Clock
+from engine.clock import Clock, system_clock
 from engine.config import Settings, load_settings, new_key, shipped
 from engine.errors import MailerError, Refused, StoreUnavailable, UnknownCampaign, Usage, nearest
 from engine.links import Keys
@@ -18,6 +19,7 @@ from engine.rules import Rule
 from engine.store import Store
 from engine.store.tables import fact
 
+_REHEARSAL = "rehearsal"
 _EXAMPLES = Path(str(files("engine"))) / "examples"
 
 
@@ -52,9 +54,19 @@ class Mailer:
         return self.folder / "campaigns"
 
     @property
+    def journeys_dir(self) -> Path:
+        """The owner's journey files."""
+        return self.folder / "journeys"
+
+    @property
     def example_campaigns(self) -> Path:
         """The campaign files of the shipped recipes."""
         return _EXAMPLES / "campaigns"
+
+    @property
+    def example_journeys(self) -> Path:
+        """The journey files of the shipped recipes."""
+        return _EXAMPLES / "journeys"
 
     def copy_recipes(self) -> list[Path]:
         """Bring shipped templates into the workspace where they are missing; gives the files written."""
@@ -68,6 +80,10 @@ class Mailer:
     def rules(self) -> dict[str, Rule]:
         """The segments' rules by name, as the evaluators want them."""
         return {name: segment.rule for name, segment in self.segments().items()}
+
+    def has_campaign(self, name: str) -> bool:
+        """Whether there is a campaign file of this name."""
+        return (self.campaigns_dir / f"{name}.toml").is_file()
 
     def campaign_file(self, name: str) -> Path:
         """The file of a campaign; UnknownCampaign with the nearest name."""
@@ -89,10 +105,11 @@ def open_mailer(folder: Path) -> Mailer:
     opened = store.open_store(settings.database_url)
     try:
         _same_secret(opened, keys, settings)
+        clock = _clock(opened, settings)
     except MailerError:
         opened.close()
         raise
-    return Mailer(folder=folder, settings=settings, store=opened, keys=keys, clock=settings.make_clock())
+    return Mailer(folder=folder, settings=settings, store=opened, keys=keys, clock=clock)
 
 
 def upgrade_database(folder: Path) -> None:
@@ -166,6 +183,25 @@ def _same_secret(opened: Store, keys: Keys, settings: Settings) -> None:
             f"the secret in {settings.secret.key_file} (or MAILER_KEY) is not the one this database was made with; "
             "opt-outs and links would be lost: restore that key file"
         )
+
+
+def _clock(opened: Store, settings: Settings) -> Clock:
+    """A rehearsal's clock runs from its first start, kept in the database: one for all processes, also restarted."""
+    if not settings.clock.speed:
+        return settings.make_clock()
+    rehearsal = f"{settings.clock.fixed_at} x {settings.clock.speed}"  # another one begins anew
+    with opened.read() as db:
+        row = db.execute(sa.select(fact.c.value).where(fact.c.name == _REHEARSAL)).scalar_one_or_none()
+    if row is None or row["of"] != rehearsal:
+        first = {"name": _REHEARSAL, "value": {"of": rehearsal, "since": system_clock().isoformat()}}
+        with opened.write() as db:
+            again = opened.insert(fact).values(first)
+            if row is None:  # of two who start at once, the first
+                db.execute(again.on_conflict_do_nothing())
+            else:
+                db.execute(again.on_conflict_do_update(index_elements=["name"], set_=first))
+            row = db.execute(sa.select(fact.c.value).where(fact.c.name == _REHEARSAL)).scalar_one()
+    return settings.make_clock(datetime.fromisoformat(row["since"]))
 
 
 def _fingerprint(opened: Store) -> str | None:

@@ -95,21 +95,22 @@ def segment_named(name: str, segments: Mapping[str, Rule]) -> Rule:
 def _atom_holds(atom: Atom, scene: Scene) -> bool:
     match atom:
         case Compare():
-            return compare(atom.op, _value(atom.left, scene), _value(atom.right, scene))
+            return compare(atom.op, value_of(atom.left, scene), value_of(atom.right, scene))
         case Among():
-            items = tuple(_value(item, scene) for item in atom.items)
-            return contains(items, _value(atom.value, scene)) is not atom.negated
+            items = tuple(value_of(item, scene) for item in atom.items)
+            return contains(items, value_of(atom.value, scene)) is not atom.negated
         case Within():
-            return contains(_value(atom.container, scene), _value(atom.value, scene)) is not atom.negated
+            return contains(value_of(atom.container, scene), value_of(atom.value, scene)) is not atom.negated
         case Empty():
-            return (not _value(atom.items, scene)) is not atom.negated
+            return (not value_of(atom.items, scene)) is not atom.negated
         case IsMissing():
-            return is_missing(_value(atom.value, scene)) is not atom.negated
+            return is_missing(value_of(atom.value, scene)) is not atom.negated
         case Truth():
-            return _value(atom.value, scene) is True
+            return value_of(atom.value, scene) is True
 
 
-def _value(value: Value, scene: Scene) -> Any:
+def value_of(value: Value, scene: Scene) -> Any:
+    """What a value of the rule is in this scene."""
     match value:
         case Literal():
             return value.value
@@ -120,11 +121,11 @@ def _value(value: Value, scene: Scene) -> Any:
         case Date():
             return value.moment
         case Arithmetic():
-            return arithmetic(value.op, _value(value.left, scene), _value(value.right, scene))
+            return arithmetic(value.op, value_of(value.left, scene), value_of(value.right, scene))
         case Negative():
-            return negative(_value(value.operand, scene))
+            return negative(value_of(value.operand, scene))
         case Default():
-            return defaulted(_value(value.value, scene), _value(value.fallback, scene))
+            return defaulted(value_of(value.value, scene), value_of(value.fallback, scene))
 
 
 def _steps(condition: Condition, scene: Scene, depth: int) -> Iterator[Step]:
@@ -150,7 +151,7 @@ def _steps(condition: Condition, scene: Scene, depth: int) -> Iterator[Step]:
 def _evidence(atom: Atom, scene: Scene) -> str:
     """What the contact has: `orders_count = 3; last_order_at = 2026-01-04 10:00 UTC`."""
     read = {
-        spelled(leaf): _shown(_value(leaf, scene))
+        spelled(leaf): _shown(value_of(leaf, scene))
         for value in values_in(atom)
         for leaf in leaves(value)
         if not isinstance(leaf, Literal)

@@ -4,9 +4,10 @@ Jinja writes comparisons out as Python's own, which know neither Missing nor loo
 Missing in a list by its identity. So comparisons are compiled to calls, as the sandbox already does for arithmetic.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache, wraps
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,8 @@ from engine.rules.values import Missing, arithmetic, compare, contains, defaulte
 
 _OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in", "notin": "not in"}
 
+_NUMBERS = frozenset({int, float})
+_CARDS = {dict}
 _PLAIN = frozenset({str, int, float, bool})
 
 
@@ -64,14 +67,16 @@ def prepare(
 def seen_all(values: Mapping[str, Any]) -> dict[str, Any]:
     """A render context as templates must see it: every value by `seen`, under its own name."""
     return {
-        name: value if type(value) is str and value and _as_written(name) else _seen(value, name)
+        name: value
+        if (value if type(value) is str else type(value) in _NUMBERS) and _as_written(name)
+        else _seen(value, name)
         for name, value in values.items()
     }
 
 
 @lru_cache(maxsize=1024)
 def _as_written(name: str) -> bool:
-    """Is a text of this field, unless it is empty, seen as it is?"""
+    """Is a number or a text of this field, unless it is empty, seen as it is?"""
     return field_kind(name) not in (FieldKind.LIST, FieldKind.LOOSE, FieldKind.MOMENT)
 
 
@@ -80,8 +85,14 @@ def _seen(value: Any, name: str) -> Any:
     if field_kind(name) is not None or name.startswith("attributes"):
         return seen(value, name)
     if type(value) is list:
+        if set(map(type, value)) == _CARDS and _PLAIN.issuperset(map(type, _values_in(value))):
+            return tuple(value)
         return tuple([one if _is_plain(one) else seen(one, name) for one in value])
     return value if _is_plain(value) else seen(value, name)
+
+
+def _values_in(cards: list[dict[str, Any]]) -> Iterable[Any]:
+    return chain.from_iterable(map(dict.values, cards))
 
 
 def _is_plain(card: Any) -> bool:

@@ -244,3 +244,16 @@ def leaves(value: Value) -> Iterator[Literal | Field | Ago | Date]:
             yield from leaves(value.fallback)
         case _:
             yield value
+
+
+def less(rule: Rule, other: Rule | None) -> Rule:
+    """The rule, but not for whom the other holds."""
+    if other is None:
+        return rule
+    return Rule(
+        source=f"({rule.source}) and not ({other.source})",
+        tree=Every(parts=(rule.tree, Not(part=other.tree))),
+        names=rule.names | other.names,
+        segments=rule.segments | other.segments,
+        size=rule.size + other.size,
+    )

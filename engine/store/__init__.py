@@ -5,6 +5,6 @@ with store.write() as db: ...    all or nothing; keep it under 100 ms, so that a
 """
 
 from engine.store.columns import from_micros, to_micros
-from engine.store.opening import Store, chunks, open_store, upgrade
+from engine.store.opening import Store, chunks, open_store, upgrade, version_fault
 
-__all__ = ["Store", "chunks", "from_micros", "open_store", "to_micros", "upgrade"]
+__all__ = ["Store", "chunks", "from_micros", "open_store", "to_micros", "upgrade", "version_fault"]

@@ -72,6 +72,16 @@ class Store:
             return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Float)
         return sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Float)
 
+    def write_fault(self) -> str:
+        """Why nothing can be written just now; empty when it can. Writes nothing itself."""
+        try:
+            with self.write() as connection:
+                if not self.is_sqlite and connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on":
+                    return "the database takes no writes: it is read-only, or a standby"
+        except StoreUnavailable as fault:
+            return str(fault)
+        return ""
+
     def close(self) -> None:
         """Give all connections back."""
         self._reader.dispose()
@@ -83,16 +93,24 @@ def open_store(url: str) -> Store:
     _must_exist(url)
     store = Store(url)
     try:
-        found, wanted = _version(store), migrating.newest_version()
+        fault = version_fault(store)
     except StoreUnavailable:
         store.close()
         raise
-    if found != wanted:
+    if fault:
         store.close()
-        newer = found is not None and found > wanted
-        cure = "install the newer engine that made it" if newer else "run `mailer db upgrade`"
-        raise StoreUnavailable(f"the database is at version {found or 'none'}, this engine needs {wanted}; {cure}")
+        raise StoreUnavailable(fault)
     return store
+
+
+def version_fault(store: Store) -> str:
+    """What is wrong with the version of the database's tables; empty when it is this engine's."""
+    found, wanted = _version(store), migrating.newest_version()
+    if found == wanted:
+        return ""
+    newer = found is not None and found > wanted
+    cure = "install the newer engine that made it" if newer else "run `mailer db upgrade`"
+    return f"the database is at version {found or 'none'}, this engine needs {wanted}; {cure}"
 
 
 def upgrade(url: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import anyio
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from engine import pipeline
@@ -23,8 +23,10 @@ from engine.model import Hit, HitKind, TrackingMode
 from engine.pipeline import Mailer, MailerError
 from engine.web.bodies import body_of
 from engine.web.hooks import hook_routes
+from engine.web.incoming import in_routes
 from engine.web.pages import PRIVATE, Pages, mail_page
 from engine.web.upkeep import upkeep
+from engine.web.watching import watch_routes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,8 +47,9 @@ def tracking_app(mailer: Mailer, clock: Callable[[], datetime] | None = None, ge
         Route("/u/{token}", answers.unsubscribe, methods=["GET", "POST"]),
         Route("/p/{token}", answers.preferences, methods=["GET", "POST"]),
         Route("/v/{token}", answers.view, methods=["GET"]),
-        Route("/health", answers.health, methods=["GET"]),
         *hook_routes(mailer, clock or mailer.clock, get),
+        *in_routes(mailer, clock or mailer.clock),
+        *watch_routes(mailer, clock or mailer.clock),
     ]
     faults = {404: answers.gone, MailerError: answers.busy, Exception: answers.busy, ClientDisconnect: answers.left}
     app = Starlette(routes=routes, exception_handlers=faults, lifespan=answers.upkeep)
@@ -144,10 +147,6 @@ class _Answers:
         return self._gone(request) if html is None else mail_page(html)
 
     # ------------------------------------------------------------ what nobody wants to see
-
-    async def health(self, _request: Request) -> Response:
-        """For the proxy: this process answers."""
-        return PlainTextResponse("ok", headers=PRIVATE)
 
     async def gone(self, request: Request, _fault: Exception) -> Response:
         """A path that is no link of ours, or was cut."""

@@ -71,4 +71,4 @@ class _Work:
         now = asyncio.get_running_loop().time()
         if now - self._told >= _TELL_SECONDS:
             self._told = now
-            log.error("%s failed, tried again: %s", self._name, fault)
+            log.error("upkeep_failed work=%r reason=%r", self._name, fault)

@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("began_at", sa.BigInteger(), nullable=False),
         sa.Column("told_at", sa.BigInteger(), nullable=True),
         sa.Column("over_at", sa.BigInteger(), nullable=True),
+        sa.Column("held_until", sa.Float(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("cause", name=op.f("pk_alert")),
     )
     op.create_table(
@@ -41,7 +42,22 @@ def upgrade() -> None:
             sqlite_where=sa.text("due_at IS NOT NULL"),
             postgresql_where=sa.text("due_at IS NOT NULL"),
         )
+        batch_op.create_index(
+            "ix_call_trouble",
+            ["at"],
+            unique=False,
+            sqlite_where=sa.text("trouble <> ''"),
+            postgresql_where=sa.text("trouble <> ''"),
+        )
 
+    op.create_table(
+        "enrolment_hold",
+        sa.Column(
+            "enrolment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("held_until", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment_hold")),
+    )
     op.create_table(
         "journey",
         sa.Column("name", sa.Text(), nullable=False),
@@ -57,6 +73,11 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("base_done", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("base_of", sa.Text(), server_default="", nullable=False),
+        sa.Column("base_at", sa.BigInteger(), nullable=True),
+        sa.Column("base_until", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("yardstick_at", sa.BigInteger(), nullable=True),
+        sa.Column("reads_sent", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_journey")),
     )
     op.create_table(
@@ -99,7 +120,6 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("seq", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("pauses", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("held_until", sa.Float(), server_default=sa.text("0"), nullable=False),
         sa.ForeignKeyConstraint(["contact_id"], ["contact.id"], name=op.f("fk_enrolment_contact_id")),
         sa.ForeignKeyConstraint(["journey"], ["journey.name"], name=op.f("fk_enrolment_journey")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrolment")),
@@ -109,10 +129,17 @@ def upgrade() -> None:
         batch_op.create_index("ix_enrolment_contact", ["contact_id", "journey"], unique=False)
         batch_op.create_index(
             "ix_enrolment_due",
-            ["due_at"],
+            ["journey", "due_at"],
             unique=False,
             sqlite_where=sa.text("due_at IS NOT NULL"),
             postgresql_where=sa.text("due_at IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_enrolment_held",
+            ["journey"],
+            unique=False,
+            sqlite_where=sa.text("state = 'waiting' AND reason <> ''"),
+            postgresql_where=sa.text("state = 'waiting' AND reason <> ''"),
         )
         batch_op.create_index(
             "uq_enrolment_inside",
@@ -147,6 +174,8 @@ def upgrade() -> None:
         sa.Column("contact_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("inside", sa.Boolean(), nullable=False),
         sa.Column("look_at", sa.BigInteger(), nullable=True),
+        sa.Column("mark", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("seq", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.ForeignKeyConstraint(["contact_id"], ["contact.id"], name=op.f("fk_watch_contact_id")),
         sa.ForeignKeyConstraint(["journey"], ["journey.name"], name=op.f("fk_watch_journey")),
         sa.PrimaryKeyConstraint("journey", "contact_id", name=op.f("pk_watch")),
@@ -174,6 +203,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("enrolment_step", schema=None) as batch_op:
         batch_op.create_index("ix_enrolment_step_edge", ["journey", "step", "result", "leads_to"], unique=False)
+
+    with op.batch_alter_table("batch", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("waits_for", sa.Text(), server_default="", nullable=False))
 
     with op.batch_alter_table("contact", schema=None) as batch_op:
         batch_op.add_column(sa.Column("touched", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))

@@ -33,9 +33,9 @@ class Run:
     _process: "subprocess.Popen[bytes] | None" = None
     _children: dict[int, int] = field(default_factory=dict)  # pid -> pidfd, so that none can be mistaken for another
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Begin, again if need be; back at once."""
-        command = [sys.executable, "-m", "engine", "--workspace", str(self.shop.folder), "run"]
+        command = [sys.executable, "-m", "engine", "--workspace", str(self.shop.folder), "run", *options]
         with self.log.open("ab") as words:
             self._process = subprocess.Popen(command, stdout=words, stderr=words, stdin=subprocess.DEVNULL)
 

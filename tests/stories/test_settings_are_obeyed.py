@@ -230,6 +230,31 @@ def test_nobody_gets_more_in_thirty_days_than_the_limit(sqlite_shop: Shop, sink:
     assert {"capped": 25} == skipped(plan_of(sqlite_shop))
 
 
+def test_who_got_enough_today_waits_until_tomorrow(sqlite_shop: Shop, sink: Sink, edit: Edit) -> None:
+    edit("limits", "messages_per_day = 1")
+    send(sqlite_shop)
+    mailer = sqlite_shop.open()
+    at = mailer.clock()
+
+    again = pipeline.send(mailer, sqlite_shop.campaign("few"), None, "again", at, agreed, quiet)
+
+    assert (25, 0, 25) == (len(sink.taken), again.counts["sent"], again.counts["waiting"])
+    (told,) = pipeline.held_up(mailer)
+    assert told.startswith("25 messages wait: they got as much as the caps allow, until ")
+
+
+def test_nobody_is_mailed_in_her_quiet_hours_but_for_what_is_owed(sqlite_shop: Shop, sink: Sink, edit: Edit) -> None:
+    edit("limits.quiet", 'hours = "21:00-08:00"')
+    mailer = replace(sqlite_shop.open(), clock=clock_set_to(datetime(2026, 12, 3, 23, tzinfo=UTC)))
+
+    pipeline.send(mailer, sqlite_shop.campaign("few"), None, "once", mailer.clock(), agreed, quiet)
+    assert [] == sink.taken
+
+    owed = sqlite_shop.campaign("few", more='class = "transactional"')
+    pipeline.send(mailer, owed, None, "owed", mailer.clock(), agreed, quiet)
+    assert 25 == len(sink.taken)
+
+
 def test_the_secret_is_the_one_of_its_file(sqlite_shop: Shop, edit: Edit) -> None:
     edit("secret", 'key_file = "elsewhere.key"')
     with pytest.raises(BadConfig, match=r"elsewhere\.key does not exist"):

@@ -140,6 +140,7 @@ batch = Table(
     Column("owner", Text, nullable=False, server_default=""),
     Column("lease_until", Float, nullable=False, server_default=text("0")),  # the database's clock, epoch seconds
     Column("destination", Text, nullable=False, server_default=""),  # the recipients' mail system; empty: mixed
+    Column("waits_for", Text, nullable=False, server_default=""),  # quiet | capped | outranked: who was postponed
     Column("open", Integer),  # items without an outcome when nobody held it last; NULL: all from `hi` on
     Index("ix_batch_state_not_before", "state", "not_before"),
     Index("ix_batch_state_plan", "state", "plan_id", "not_before"),

@@ -51,6 +51,11 @@ journey = Table(
     Column("pauses", Integer, nullable=False, server_default=text("0")),  # finished ones: waits are shifted by each
     Column("base_seen", BigId, nullable=False, server_default=text("0")),  # the last contact looked at when published
     Column("base_done", Boolean, nullable=False, server_default=false()),
+    Column("base_of", Text, nullable=False, server_default=""),  # which start and rules the base was looked at by
+    Column("base_at", UtcTime),  # when the version was published whose start that is: older events bring nobody in
+    Column("base_until", BigId),  # the last contact that was there by then: whoever came later is no part of the base
+    Column("yardstick_at", UtcTime),  # of which yardstick the watches are; NULL: the rules don't ask for it
+    Column("reads_sent", Boolean, nullable=False, server_default=false()),  # whether its start asks what was sent
 )
 
 journey_version = Table(
@@ -81,6 +86,8 @@ watch = Table(
     Column("contact_id", BigId, ForeignKey("contact.id"), primary_key=True),
     Column("inside", Boolean, nullable=False),
     Column("look_at", UtcTime),
+    Column("mark", BigId),  # the last event or order (id) or day (yyyymmdd) of hers that was looked at
+    Column("seq", Integer, nullable=False, server_default=text("0")),  # a look is written only over the one it saw
 )
 Index(
     "ix_watch_look",
@@ -113,15 +120,23 @@ enrolment = Table(
     Column("ended_at", UtcTime),
     Column("seq", Integer, nullable=False, server_default=text("0")),  # a move is written only on the one it saw
     Column("pauses", Integer, nullable=False, server_default=text("0")),  # of the journey's that rings_at is shifted by
-    Column("held_until", Float, nullable=False, server_default=text("0")),  # somebody is at it; epoch seconds
     UniqueConstraint("journey", "contact_id", "n"),
     Index("ix_enrolment_contact", "contact_id", "journey"),
 )
+# By journey, so that what waits in a paused one stands in no other's way.
 Index(
     "ix_enrolment_due",
+    enrolment.c.journey,
     enrolment.c.due_at,
     sqlite_where=text("due_at IS NOT NULL"),
     postgresql_where=text("due_at IS NOT NULL"),
+)
+# Who is inside and held by a fault: `reason` tells which.
+Index(
+    "ix_enrolment_held",
+    enrolment.c.journey,
+    sqlite_where=text("state = 'waiting' AND reason <> ''"),
+    postgresql_where=text("state = 'waiting' AND reason <> ''"),
 )
 # Nobody is in the same journey twice at once.
 Index(
@@ -131,6 +146,15 @@ Index(
     unique=True,
     sqlite_where=text("state = 'waiting'"),
     postgresql_where=text("state = 'waiting'"),
+)
+
+# Somebody is at these enrolments. Apart from them: they lie all over their table, and a claim of 500 would write as many
+# pages; these lie together, and there are few of them.
+enrolment_hold = Table(
+    "enrolment_hold",
+    metadata,
+    Column("enrolment_id", BigId, primary_key=True, autoincrement=False),
+    Column("held_until", Float, nullable=False),  # the database's clock, epoch seconds
 )
 
 # Every step that was ever done: what came of it, and where it led.
@@ -163,6 +187,7 @@ call = Table(
 Index(
     "ix_call_due", call.c.due_at, sqlite_where=text("due_at IS NOT NULL"), postgresql_where=text("due_at IS NOT NULL")
 )
+Index("ix_call_trouble", call.c.at, sqlite_where=text("trouble <> ''"), postgresql_where=text("trouble <> ''"))
 
 # What a person was told of by [alerts], once per cause.
 alert = Table(
@@ -173,4 +198,5 @@ alert = Table(
     Column("began_at", UtcTime, nullable=False),
     Column("told_at", UtcTime),
     Column("over_at", UtcTime),
+    Column("held_until", Float, nullable=False, server_default=text("0")),  # somebody is telling it; epoch seconds
 )

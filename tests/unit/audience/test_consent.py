@@ -199,6 +199,38 @@ def test_the_gate_sees_every_commit_at_once(store: Store, keys: Keys, anna: int,
         gate.close()
 
 
+def test_what_the_gate_expects_changes_no_answer(
+    store: Store, keys: Keys, anna: int, at: datetime, tmp_path: Path
+) -> None:
+    bo = audience.find(store, "bo@shop.test")
+    gate = audience.gate(store, keys)
+    try:
+        gate.expect([anna, bo, 4711])
+        assert ("", "no_consent", "no_address") == tuple(gate.may_receive(one) for one in (anna, bo, 4711))
+        audience.opt_out(store, keys, anna, at, "one-click", tmp_path)
+        assert "opted_out" == gate.may_receive(anna)
+        audience.erase(store, keys, anna, at, tmp_path)
+        assert "no_address" == gate.may_receive(anna)
+    finally:
+        gate.close()
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_mailbox_that_changes_after_it_was_expected_is_looked_up_under_its_new_name(
+    store: Store, keys: Keys, anna: int, at: datetime, tmp_path: Path, expected: bool
+) -> None:
+    audience.suppress(store, keys, "moved@shop.test", "complained", at, "a provider", tmp_path)
+    gate = audience.gate(store, keys)
+    try:
+        gate.expect([anna] if expected else [])
+        assert "" == gate.may_receive(anna)
+        with store.write() as db:
+            db.execute(sa.update(contact).where(contact.c.id == anna).values(address_key="moved@shop.test"))
+        assert "opted_out" == gate.may_receive(anna)
+    finally:
+        gate.close()
+
+
 def test_the_gate_asks_for_consent(store: Store, keys: Keys, anna: int, at: datetime, tmp_path: Path) -> None:
     bo = audience.find(store, "bo@shop.test")
     gate = audience.gate(store, keys)
@@ -224,6 +256,7 @@ def test_the_gate_stays_shut_when_it_cannot_look(sqlite_store: Store, keys: Keys
     with sqlite_store.write() as db:
         contact.metadata.tables["suppression"].drop(db)
     try:
+        gate.expect([1])
         with pytest.raises(StoreUnavailable, match="nothing is sent"):
             gate.may_receive(1, "marketing")
     finally:

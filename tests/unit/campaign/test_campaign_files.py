@@ -137,8 +137,26 @@ SOUND = 'segment = "loyal"\ntemplate = "winback"\n'
         (SOUND + "where = 'age > 3'", "spring.toml:3: a campaign needs either segment or where, and not both"),
         ("segment = 'loyal'", "spring.toml:1: template is missing; it names a folder of templates/"),
         (
-            SOUND + "repeat = 'mon 09:00 local'",
-            "spring.toml:3: repeat is not built yet; remove it and send the campaign by hand each time",
+            SOUND + "repeat = 'monday 09:00'",
+            "spring.toml:3: repeat: 'monday 09:00' is no repeat; write daily 09:00, mon,thu 09:00, weekdays 09:00 or "
+            "monthly 1,last 09:00, then local or a zone if you like",
+        ),
+        (
+            SOUND + "repeat = 'mon 09:00 local'\nsend_at = '10:00 local'",
+            "spring.toml:4: a repeat by everybody's own clock brings its hour; leave send_at out, or `local`",
+        ),
+        (
+            SOUND + "repeat = 'mon 09:00'\nsend_at = '2026-12-03 09:00 local'",
+            "spring.toml:4: one date can't suit every time it comes round; leave the date out of send_at",
+        ),
+        (
+            SOUND + "repeat = 'mon 09:00 local'\n[[variant]]\nname = 'a'\nsend_at = 'best hour'",
+            "spring.toml:6: a repeat by everybody's own clock brings its hour; leave send_at out, or `local`",
+        ),
+        (
+            SOUND + "[[variant]]\nname = 'a'\nsend_at = 'soon'",
+            "spring.toml:5: variant.1.send_at: 'soon' is no time to send at; write now, 2026-12-03T09:00+02:00, "
+            "2026-12-03 09:00 local, 09:00 local, best hour or 2026-12-03 best hour",
         ),
         (
             SOUND + "priority = 'high'",
@@ -148,14 +166,18 @@ SOUND = 'segment = "loyal"\ntemplate = "winback"\n'
             SOUND + "goal = 'orders'",
             "spring.toml:3: goal: 'orders' is no goal; write order, click or event:NAME",
         ),
-        (SOUND + "class = 'promo'", "spring.toml:3: class: Input should be 'marketing' or 'transactional'"),
+        (
+            SOUND + "class = 'Promo!'",
+            "spring.toml:3: class: 'Promo!' is no class; write a word of small letters, digits, - and _, "
+            "such as newsletter",
+        ),
         (SOUND + "holdout = '0.1'", "spring.toml:3: holdout: Input should be a valid number"),
         (SOUND + "window = '0 days'", "spring.toml:3: window: must be longer than nothing"),
         (SOUND + "window = '9999999999 days'", "spring.toml:3: window: '9999999999 days' is too long"),
         (
             SOUND + "send_at = 2026-12-03",
             "spring.toml:3: send_at: '2026-12-03' is no time to send at; write now, 2026-12-03T09:00+02:00, "
-            "2026-12-03 09:00 local or 09:00 local",
+            "2026-12-03 09:00 local, 09:00 local, best hour or 2026-12-03 best hour",
         ),
         (
             SOUND + "expires = 'Christmas'",

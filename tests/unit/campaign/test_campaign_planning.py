@@ -7,8 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.campaign import Draft, PlanOptions, drift, is_held_out, plan, summarise, variant_for
+from engine.campaign import (
+    Draft,
+    OwnTime,
+    PlanOptions,
+    Quietness,
+    drift,
+    is_held_out,
+    plan,
+    prior_of,
+    shares_of,
+    summarise,
+    variant_for,
+)
 from engine.campaign.assign import full_shares
+from engine.config import Limits
 from engine.links import Keys
 from engine.model import (
     Campaign,
@@ -27,6 +40,10 @@ KEYS = Keys(b"a secret of the tests, long enough for it")
 OPTIONS = PlanOptions(
     at=AT, occurrence="once", keys=KEYS, zone=ZoneInfo("UTC"), tracking_mode=TrackingMode.INDIVIDUAL_WITH_CONSENT
 )
+
+
+# Contact 9 got all that the caps allow, and gets no more for ten days.
+CAPPED = replace(OPTIONS, room_from=lambda contact_id, _class, due: AT + timedelta(days=10) if contact_id == 9 else due)
 
 
 def campaign(**changes: object) -> Campaign:
@@ -99,16 +116,16 @@ OVER = {"expires": AT}
         (person(suppressed=True, mailing_consent=None), {}, "suppressed"),
         (person(mailing_consent=None, age=9), {}, "no_consent"),
         (person(mailing_consent=False), {}, "no_consent"),
-        (person(age=15, sent_30d=9), {}, "minor"),
-        (person(sent_30d=4), OVER, "capped"),
-        (person(given_name="?"), OVER, "expired"),
+        (person(9, age=15), {}, "minor"),
+        (person(9), OVER, "expired"),
+        (person(9, given_name="?"), {"window": timedelta(days=10)}, "capped"),
         (person(given_name="?"), {}, "missing_data"),
     ],
 )
 def test_the_first_reason_against_a_message_is_the_one_that_is_told(
     candidate: Candidate, changes: dict[str, object], reason: str
 ) -> None:
-    (entry,) = planned(campaign(**changes), candidate, options=replace(OPTIONS, cap=4))
+    (entry,) = planned(campaign(**changes), candidate, options=CAPPED)
 
     assert (EntryState.SKIPPED, reason, None) == (entry.state, entry.reason, entry.send_at)
 
@@ -116,24 +133,42 @@ def test_the_first_reason_against_a_message_is_the_one_that_is_told(
 def test_who_stands_just_inside_every_limit_gets_a_message() -> None:
     wanted = campaign(expires=AT + timedelta(microseconds=1))
 
-    (entry,) = planned(wanted, person(age=16, sent_30d=3), options=replace(OPTIONS, cap=4))
+    (entry,) = planned(wanted, person(age=16), options=CAPPED)
 
     assert EntryState.MESSAGE is entry.state
 
 
-def test_no_cap_means_no_cap() -> None:
-    (entry,) = planned(campaign(), person(sent_30d=99))
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"window": timedelta(days=10)}, "skipped"),
+        ({"window": timedelta(days=10, seconds=1)}, "message"),
+        ({"expires": AT + timedelta(days=10)}, "skipped"),
+        ({"expires": AT + timedelta(days=11)}, "message"),
+        ({"max_lateness": timedelta(days=9)}, "skipped"),
+    ],
+)
+def test_who_got_enough_is_planned_if_there_is_room_for_her_before_the_campaign_ends(
+    changes: dict[str, object], state: str
+) -> None:
+    (entry,) = planned(campaign(**changes), person(9), options=CAPPED)
 
-    assert EntryState.MESSAGE is entry.state
+    assert state == entry.state
 
 
 def test_transactional_messages_need_no_consent_and_know_no_cap_but_respect_suppression() -> None:
     wanted = campaign(message_class="transactional")
-    people = (person(1, mailing_consent=None, sent_30d=9), person(2, suppressed=True))
+    people = (person(9, mailing_consent=None), person(2, suppressed=True))
 
-    entries = planned(wanted, *people, options=replace(OPTIONS, cap=4))
+    entries = planned(wanted, *people, options=CAPPED)
 
     assert [("message", ""), ("skipped", "suppressed")] == [(one.state, one.reason) for one in entries]
+
+
+def test_every_class_but_transactional_needs_consent() -> None:
+    (entry,) = planned(campaign(message_class="newsletter"), person(mailing_consent=None))
+
+    assert "no_consent" == entry.reason
 
 
 def test_one_mailbox_gets_one_message_and_an_ineligible_contact_does_not_take_its_place() -> None:
@@ -249,18 +284,15 @@ _PEOPLE = st.lists(
         key=st.sampled_from(["", "", "shared", None]),
         age=st.sampled_from([None, 12, 40]),
         mailing_consent=st.sampled_from([True, True, None, False]),
-        sent_30d=st.integers(0, 5),
         given_name=st.sampled_from([None, "?", "Ann"]),
     ),
     max_size=30,
 )
 
 
-@given(people=_PEOPLE, holdout=st.floats(0, 0.9), cap=st.integers(0, 4))
-def test_audience_is_messages_and_holdout_and_everybody_skipped(
-    people: list[Candidate], holdout: float, cap: int
-) -> None:
-    entries = planned(campaign(holdout=holdout, variants=TWO), *people, options=replace(OPTIONS, cap=cap))
+@given(people=_PEOPLE, holdout=st.floats(0, 0.9))
+def test_audience_is_messages_and_holdout_and_everybody_skipped(people: list[Candidate], holdout: float) -> None:
+    entries = planned(campaign(holdout=holdout, variants=TWO), *people, options=CAPPED)
 
     summary = summarise(entries)
 
@@ -357,3 +389,65 @@ def test_open_shares_divide_what_is_left(given_shares: list[float | None]) -> No
 )
 def test_drift_is_the_share_of_all_who_joined_or_left(old: list[int], new: list[int], expected: float) -> None:
     assert expected == drift(old, new)
+
+
+# ---------------------------------------------------------------- everybody's own time
+
+QUIET = Quietness.of(Limits.model_validate({"quiet": {"hours": "21:00-08:00"}, "quiet_in": {"DE": {"hours": ""}}}))
+EVENINGS = shares_of([9 if hour == 19 else 0 for hour in range(24)], prior_of(bytes(24)))
+OWN_TIME = replace(
+    OPTIONS, time=OwnTime(shop_zone=ZoneInfo("UTC"), quiet=QUIET, habit_of=lambda _contact_id, _zone: EVENINGS)
+)
+
+
+def due(entry: PlanEntry) -> str:
+    assert entry.send_at is not None
+    return f"{entry.send_at:%m-%d %H:%M}"
+
+
+def test_a_message_is_planned_for_the_first_legal_moment_of_its_recipient() -> None:
+    wanted = campaign(send_at="2026-03-02T19:30Z")
+    people = (person(1, country="FI"), person(2, country="DE"), person(3, country="US", region="NY"))
+
+    # 21:30 in Helsinki waits for 8 o'clock there; Germany has no quiet hours, and in New York it is afternoon.
+    assert ["03-03 06:00", "03-02 19:30", "03-02 19:30"] == [
+        due(entry) for entry in planned(wanted, *people, options=OWN_TIME)
+    ]
+
+
+def test_what_is_owed_is_planned_for_its_hour_whatever_the_clock_shows() -> None:
+    wanted = campaign(send_at="2026-03-02T19:30Z", message_class="transactional")
+
+    assert ["03-02 19:30"] == [due(entry) for entry in planned(wanted, person(1, country="FI"), options=OWN_TIME)]
+
+
+def test_whose_quiet_hours_end_after_the_campaign_is_left_out_as_expired() -> None:
+    wanted = campaign(send_at="2026-03-02T19:30Z", expires=datetime(2026, 3, 3, 6, tzinfo=UTC))
+    people = (person(1, country="FI"), person(2, country="DE"))
+
+    assert ["expired", ""] == [entry.reason for entry in planned(wanted, *people, options=OWN_TIME)]
+
+
+@pytest.mark.parametrize(
+    ("send_at", "expected"),
+    [("best hour", "03-01 17:30"), ("2026-03-05 best hour", "03-05 17:30"), ("2026-02-05 best hour", "03-01 12:00")],
+)
+def test_a_best_hour_is_each_contacts_own(send_at: str, expected: str) -> None:
+    (entry,) = planned(campaign(send_at=send_at), person(1, country="FI"), options=OWN_TIME)
+
+    assert expected == due(entry)
+
+
+def test_variants_may_be_sent_at_hours_of_their_own_and_who_is_held_out_has_that_of_hers() -> None:
+    arms = tuple(replace(one, send_at=hour) for one, hour in zip(TWO, ("10:00 local", "best hour"), strict=True))
+    people = [person(number, country="FI") for number in range(60)]
+
+    entries = planned(campaign(variants=arms, holdout=0.4), *people, options=OWN_TIME)
+
+    hour_of = {"a": "03-02 08:00", "b": "03-01 17:30"}
+    drawn = {
+        one.profile.contact_id: variant_for(campaign(variants=arms), one.profile.contact_id, OWN_TIME) for one in people
+    }
+    assert {"holdout", "message"} == {str(entry.state) for entry in entries}
+    assert {"a", "b"} == {one.name for one in drawn.values()}
+    assert [hour_of[drawn[entry.contact_id].name] for entry in entries] == [due(entry) for entry in entries]

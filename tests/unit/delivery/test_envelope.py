@@ -1,5 +1,7 @@
 """What is said about one mail: addresses, size, lines, dots."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +77,13 @@ def test_every_line_that_begins_with_a_dot_gets_a_second_one(lines: list[bytes])
     expected = b"".join(b"." * line.startswith(b".") + line + b"\r\n" for line in lines)
 
     assert expected == stuffed(letter(data=b"\r\n".join(lines) + b"\r\n"))
+
+
+def test_a_mail_that_is_ready_for_the_wire_goes_as_it_is() -> None:
+    ready = replace(mail(), is_wire_ready=True)
+
+    made = sealed(ready)
+
+    assert isinstance(made, Letter)
+    assert made.data is ready.data
+    assert stuffed(made) is ready.data

@@ -122,7 +122,51 @@ def test_an_answer_comes_back_before_the_next_mail_goes_beyond_its_envelope(tran
         for n, _ in transport(server.port).deliver(offers()):
             story.append(f"answer {chr(n)}")
 
-    assert "take a, dot a, take b, answer a, dot b, take c, answer b, dot c, answer c" == ", ".join(story)
+    assert "take a, dot a, take b, take c, answer a, dot b, answer b, dot c, answer c" == ", ".join(story)
+
+
+def test_the_next_envelope_goes_in_one_write_with_the_dot(transport: Make) -> None:
+    together: list[bytes] = []
+
+    def waiting(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.take_envelope()
+        line.take_body()
+        together.append(line.buffer)
+        line.say("250 stored")
+        take_mail(line)
+        line.hear()
+
+    with scripted(waiting) as server:
+        assert [("a", "sent", ""), ("b", "sent", ""), ("c", "sent", "")] == ends(
+            transport(server.port), *map(to, "abc")
+        )
+
+    assert [b"MAIL FROM:<b@b.test>\r\nRCPT TO:<c@a.test>\r\nDATA\r\n"] == together
+
+
+def test_who_says_no_at_the_dot_leaves_the_next_one_unsaid(transport: Make) -> None:
+    heard: list[str] = []
+    skip = Outcome(state=MessageState.SKIPPED, reason="opted_out")
+
+    def first(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.take_envelope()
+        while (said := line.hear()) != "":
+            heard.append(said)
+
+    def second(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.hear()
+
+    with scripted(first, second) as server:
+        answers = ends(transport(server.port), to("a"), to("b", lambda: skip), to("c"))
+
+    assert [("a", "sent", ""), ("b", "skipped", "opted_out"), ("c", "sent", "")] == answers
+    assert not any("c@a.test" in one or one == "." for one in heard)
 
 
 # ---------------------------------------------------------------- exactly one answer for each
@@ -137,14 +181,11 @@ def test_refused_ones_between_sent_ones_are_answered_in_their_turn(
     def refuse() -> None:
         inbox.replies["RCPT"] = "550 5.1.1 no such user"
 
-    def offers() -> Iterator[Offer]:
-        yield to("a")
-        refuse()
-        yield to("b")
-        inbox.replies.clear()
-        yield to("c")
-
-    answers = [(chr(n), one.state.value) for n, one in transport(inbox.port).deliver(offers())]
+    answers = []
+    for n, one in transport(inbox.port).deliver(iter([to("a", refuse), to("b"), to("c")])):
+        answers.append((chr(n), one.state.value))
+        if chr(n) == "b":
+            inbox.replies.clear()
 
     assert [("a", "sent"), ("b", "refused"), ("c", "sent")] == answers
     assert 1 == inbox.connections
@@ -202,10 +243,10 @@ def test_when_no_mail_goes_through_the_begun_one_is_answered_so_too_and_no_more_
         line.hear()
 
     with scripted(ours) as server:
-        answers = [(chr(n), one.reason) for n, one in transport(server.port).deliver(counted("abc", taken))]
+        answers = [(chr(n), one.reason) for n, one in transport(server.port).deliver(counted("abcd", taken))]
 
-    assert [("a", "configuration"), ("b", "configuration")] == answers
-    assert ["a", "b"] == taken
+    assert [("a", "configuration"), ("b", "configuration"), ("c", "configuration")] == answers
+    assert ["a", "b", "c"] == taken
 
 
 def test_without_connection_one_mail_is_answered_and_no_more_is_taken(transport: Make) -> None:
@@ -236,7 +277,7 @@ def test_a_stop_while_an_answer_is_awaited_lets_it_come_and_hands_nothing_more_o
         relay = transport(server.port)
         answers = ends(relay, to("a"), to("b"), to("c"))
 
-    assert [("a", "sent", ""), ("b", "deferred", "stopped")] == answers
+    assert [("a", "sent", ""), ("b", "deferred", "stopped"), ("c", "deferred", "stopped")] == answers
     assert 1 == len(bodies)
 
 

@@ -197,7 +197,7 @@ def test_an_outcome_leaves_an_attempt_with_what_the_server_said(store: Store, at
 def test_the_digest_of_what_went_out_is_kept_with_a_sent_message(store: Store, at: datetime) -> None:
     released(store, 2, at)
     claim = granted(store, claimed(store, at), at, 2)
-    first, second = (replace(item, digest=f"d{item.ord}") for item in claim.items)
+    first, second = (item._replace(digest=f"d{item.ord}") for item in claim.items)
 
     ledger.finish(store, claim, [(first, SENT), (second, REFUSED)], at)
 

@@ -23,12 +23,13 @@ from fused_bench import (
 )
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 from message_bench import compiled, mjml
 from nasty import NAMES
 
 from engine.errors import RenderFailed
 from engine.message import LinkAddresses, SkipMessage, render, render_mail
-from engine.message.encoding import piece
+from engine.message.encoding import HTML_VALUES, TEXT_VALUES, are_plain, is_ragged, own_address, piece
 
 CONTEXT: dict[str, Any] = {
     "city": "Turku",
@@ -98,7 +99,7 @@ def test_a_nasty_value_arrives_as_it_would_plainly(name: str, body: str) -> None
 @example("=" * 30 + " ")
 @example("é" * 40)
 def test_a_piece_holds_its_text_within_its_columns_and_without_runs_of_blanks(text: str) -> None:
-    made = piece(text)
+    made = piece(text).encode()
 
     assert arriving(text) == decoded(made + b"=\r\n")
     assert max(map(len, made.split(b"\r\n"))) <= 76
@@ -106,12 +107,46 @@ def test_a_piece_holds_its_text_within_its_columns_and_without_runs_of_blanks(te
     assert not [sign for sign in (b"  ", b"\t", b" \r\n", b"\r\n.") if sign in b"\r\n" + made]
 
 
+@given(st.one_of(st.text(), st.text("=.&<'\" €é\n\r\t", max_size=90), st.sampled_from(NAMES)))
+@example("x" * 75)
+@example("€" * 9)
+@example("a  b")
+@example(".a")
+@example("\ud800")
+def test_a_value_met_for_the_first_time_becomes_the_same_piece_by_each_way(text: str) -> None:
+    HTML_VALUES.clear()
+    TEXT_VALUES.clear()
+
+    assert piece(str(escape(text))) == HTML_VALUES[text]
+    assert is_ragged(text) or piece(text) == TEXT_VALUES[text]
+    assert not are_plain([text], escaped=True) or HTML_VALUES[text] == text
+    assert not are_plain([text], escaped=False) or TEXT_VALUES[text] == text
+
+
+@given(st.lists(st.one_of(st.text(), st.text("=.&< \n", max_size=4), st.sampled_from(NAMES)), min_size=1))
+@example(["a", ".b"])
+@example(["a", "", "b"])
+@example(["a", " b"])
+@example(["a\n", "b"])
+def test_texts_are_plain_together_only_where_each_is(texts: list[str]) -> None:
+    for escaped in (True, False):
+        assert not are_plain(texts, escaped=escaped) or all(are_plain([one], escaped=escaped) for one in texts)
+
+
+@pytest.mark.parametrize("length", [20, 75, 76, 110, 150, 151, 400])
+def test_an_address_of_our_own_is_cut_as_any_other_piece(length: int) -> None:
+    text = "https://m.test/u/" + "aB-_9" * 80
+
+    assert piece(text[:length]) == own_address(text[:length])
+    assert piece("x" * 75 + ".y") == own_address("x" * 75 + ".y")
+
+
 def test_what_can_be_known_beforehand_costs_no_piece_of_its_own() -> None:
     source = "<a href=\"{{ 'https://a.test/x' | _link(3) }}\">{{ 'a' | upper }} {{ _('plain words') }}</a>"
     found = render_mail(written(source, "x {{ city }}"), CONTEXT, FOLLOWED)
 
     assert found.trace is not None
-    assert [b'<a href=3D"=\r\n', f"{FOLLOWED.counted}=\r\n".encode(), b'3-0">A plain words</a>'] == found.trace.html
+    assert ['<a href=3D"=\r\n', f"{FOLLOWED.counted}=\r\n", '3-0">A plain words</a>'] == found.trace.html.pieces
 
 
 # ---------------------------------------------------------------- links

@@ -33,7 +33,7 @@ anything = st.one_of(
 def written(subject: str = "Hello", **changes: Any) -> dict[str, str]:
     headers = replace(HEADERS, **changes)
     own = {name: getattr(headers, name) for name in ("delivery_id", "to", "date", "unsubscribe_url")}
-    data = mail_frame(headers).mail(subject, Body(text=b"", html=[], form="simple"), **own).data
+    data = mail_frame(headers).mail(subject, Body(text="", html="", form="simple"), **own).data
     lines = re.split(r"\r\n(?![ \t])", data.partition(b"\r\n\r\n")[0].decode())
     return {line.partition(":")[0]: line for line in lines}
 

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.message import LinkAddresses, findings_of, render_mail, shapes
-from engine.message.suspects import Doubt, doubt_about
+from engine.message.suspects import Doubt, doubt_about, is_doubtful
 from engine.message.wordings import BRACES, GREETING, LEFT_OVER
 
 CONTEXT: dict[str, Any] = {
@@ -81,6 +81,24 @@ def test_no_value_that_holds_a_finding_is_free_of_doubt(text: str) -> None:
     found = any(pattern.search(text) for pattern in (GREETING, BRACES, LEFT_OVER))
 
     assert not found or Doubt.WORDS == doubt_about(text)
+
+
+@given(st.lists(st.one_of(st.text(), st.sampled_from(TITLES)), min_size=1))
+@example(["a", "", "b"])
+@example(["a", ", b"])
+@example(["a\nb"])
+@example(["a\n!"])
+@example(["%a%"])
+@example(["a\u00a0"])
+def test_values_looked_at_together_are_doubted_where_one_of_them_is(texts: list[str]) -> None:
+    doubted = any(doubt_about(text) & Doubt.WORDS for text in texts)
+
+    assert not doubted or is_doubtful(texts)
+
+
+@pytest.mark.parametrize("texts", [["Anna", "10 %", "€1,234.50"], ["banner", "a. b, c", "70% cocoa 5%"]])
+def test_usual_values_are_not_doubted_together(texts: list[str]) -> None:
+    assert not is_doubtful(texts)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tracked_shop import Site, mail_to, served
 
 from engine.store.tables import consent, suppression
+from engine.web.serving import listen_on
 
 HEADERS = {
     "Cache-Control": "no-store, no-cache, must-revalidate, private, max-age=0",
@@ -254,3 +255,10 @@ def test_a_spool_that_cannot_be_written_breaks_no_redirect_and_loses_nothing(sho
 
         assert [200, 302, 302] == answers
         assert 3 == len(site.hits())
+
+
+def test_an_answer_waits_for_no_acknowledgement_on_a_kept_connection() -> None:
+    with listen_on("127.0.0.1:0") as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert 1 == accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

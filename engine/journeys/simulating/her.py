@@ -1,0 +1,119 @@
+"""What is known of one contact at this virtual moment, for rules, for `decide` and for plans?"""
+
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from engine import rules
+from engine.campaign import PlanOptions
+from engine.journeys.deciding import Sight
+from engine.journeys.definition import Send
+from engine.journeys.simulating.behaviour import ORDER
+from engine.journeys.simulating.crowd import MONTH
+from engine.journeys.simulating.inside import Inside
+from engine.journeys.simulating.person import Person
+from engine.journeys.simulating.stage import Stage
+from engine.ledger import Went
+from engine.model import Candidate, Picks, Profile
+from engine.rules import PreparedRule, Rule
+from engine.store import from_micros, to_micros
+
+CLICK, OPEN = "click", "open"
+_EVENT = "event:"
+NEVER = 2**62
+
+
+class Her:
+    """One contact's facts; whoever changes them says so by `touch`."""
+
+    def __init__(self, stage: Stage, one: Person) -> None:
+        self.one, self._stage = one, stage
+        self.zone = stage.glass.zone(one)
+        self.clicked: dict[str, int] = {}  # when she last clicked in a mail of a journey
+        self.went: list[Went] = []  # what the caps count
+        self._profile: Profile | None = None
+        self._at = -1
+
+    def touch(self) -> None:
+        """Something is other than it was."""
+        self._profile = None
+
+    def profile(self, at: datetime) -> Profile:
+        """As of this moment."""
+        micros = to_micros(at)
+        if self._profile is None or self._at != micros:
+            self._profile, self._at = self._stage.glass.profile(self.one, at), micros
+        return self._profile
+
+    def holds(self, rule: Rule, at: datetime) -> bool:
+        """Does the rule hold for her now?"""
+        return rules.evaluate(rule, self.profile(at), at, self._stage.programme.segments)
+
+    def outlook(self, rule: PreparedRule, at: datetime) -> tuple[bool, int]:
+        """Does it hold, and until when does that stand (NEVER: until something happens)?"""
+        holds, until = rule.outlook(self.profile(at), at, partial(self._stage.glass.turns, self.one, at))
+        return holds, NEVER if until is None else to_micros(until)
+
+    def came(self, inside: Inside, what: str, since: datetime) -> bool:
+        """Whether she did this after that moment; a click is one in a mail of this journey."""
+        if what == CLICK:
+            return self.clicked.get(inside.route.name, -1) > to_micros(since)
+        return self.has_done(what, since)
+
+    def has_done(self, what: str, since: datetime) -> bool:
+        """Whether she ordered (`order`) or did something (`event:NAME`) after that moment."""
+        moments = self.one.bought if what == ORDER else self.one.events.get(what.removeprefix(_EVENT), [])
+        return bool(moments) and moments[-1] > to_micros(since)
+
+    def sight(self, inside: Inside, at: datetime) -> Sight:
+        """For `decide`."""
+        name, book, stage = inside.route.name, self._stage.programme.rules, self._stage
+        of_class = inside.journey.message_class
+        return Sight(
+            zone=self.zone,
+            holds=lambda text: self.holds(book[text], at),
+            clicked=lambda step: (step, CLICK) in inside.answers,
+            opened=lambda step: (step, OPEN) in inside.answers,
+            came=partial(self.came, inside),
+            draw=lambda step: stage.keys.draw(f"{name}/{step}/split", self.one.contact_id),
+            slot=lambda step, when: self._slot(step, of_class, at, when),
+            legal=lambda _step, when: stage.slots.legal(self.profile(at), of_class, when),
+        )
+
+    def _slot(self, step: Send, of_class: str, at: datetime, when: datetime) -> datetime:
+        return self._stage.slots.best(self.profile(at), step.send_at, of_class, when)
+
+    def candidate(self, at: datetime) -> Candidate:
+        """As a plan sees her."""
+        standing = self.one.who.standing
+        if self.one.has_opted_out:
+            standing = replace(standing, suppressed=True, mailing_consent=False)
+        return Candidate(profile=self.profile(at), picks=_NO_PICKS, standing=standing)
+
+    def options(self, at: datetime, occurrence: str) -> PlanOptions:
+        """As a plan wants them."""
+        stage = self._stage
+        return PlanOptions(
+            at=at,
+            occurrence=occurrence,
+            keys=stage.keys,
+            zone=stage.zone,
+            tracking_mode=stage.tracking_mode,
+            time=stage.slots.time,
+            room_from=self._room_from,
+        )
+
+    def _room_from(self, _contact_id: int, message_class: str, at: datetime) -> datetime:
+        allowance = self._stage.allowance
+        if not allowance.concerns(message_class):
+            return at
+        return allowance.next_room(message_class, [(one.at, one.message_class) for one in self.went], at)
+
+    def forget_old(self, at: int) -> None:
+        """No cap counts what went out more than 30 days ago."""
+        since = from_micros(at - MONTH)
+        while self.went and self.went[0].at <= since:
+            del self.went[0]
+
+
+_NO_PICKS = Picks()

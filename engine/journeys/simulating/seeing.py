@@ -1,0 +1,270 @@
+"""Who is she at this virtual moment? Her profile for the rules, drawn from memory.
+
+The same fields with the same meaning as `audience.profiles`; a test holds the two equal. Only the fields that the
+rules at hand read are drawn. The yardstick (cut points of the scores, the shop's usual gap) stays as it is today.
+"""
+
+import itertools
+import statistics
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from engine import audience, campaign
+from engine.clock import local_day
+from engine.journeys.simulating.crowd import DAY, MONTH, SHOWN, Crowd
+from engine.journeys.simulating.days import Days
+from engine.journeys.simulating.person import Person
+from engine.model import Profile
+from engine.store import from_micros, to_micros
+
+# Whom her clock and her language are known by; whoever plans a mail asks for these.
+ALWAYS = ("email", "language", "country", "region", "timezone", "last_order_at")
+_SPARE = 400 * DAY
+
+
+class Glass:
+    """Draws profiles for the rules at hand."""
+
+    def __init__(self, crowd: Crowd, names: Collection[str]) -> None:
+        self._crowd = crowd
+        wanted = {*names, *ALWAYS}
+        self._shown = [name for name in SHOWN if name in wanted]
+        self._with_greeting = "greeting" in wanted
+        self._figures = [_FIGURES[name] for name in _FIGURES if name in wanted]
+        self._moving = [(name, _MOVING[name]) for name in _MOVING if name in wanted]
+        self._days: Days | None = None
+        self._zones: dict[tuple[Any, ...], ZoneInfo] = {}
+        self._minor = crowd.lens.minor
+
+    def profile(self, one: Person, at: datetime) -> Profile:
+        """Her profile as of `at`."""
+        if one.drawn is None:
+            one.drawn = self._drawn(one)
+        shown = one.who.shown
+        values = {name: shown[name] for name in self._shown}
+        if self._with_greeting:
+            values["greeting"] = one.who.greeting
+        values |= one.drawn
+        now = to_micros(at)
+        for name, draw in self._moving:
+            values[name] = draw(self, one, now, at)
+        who = one.who
+        return Profile(
+            contact_id=who.contact_id, attributes=one.attributes, tags=one.tags, interests=who.interests, **values
+        )
+
+    def zone(self, one: Person) -> ZoneInfo:
+        """The zone whose clock she reads."""
+        shown = one.who.shown
+        key = (shown["timezone"], shown["region"], shown["country"])
+        if key not in self._zones:
+            profile = Profile(contact_id=0, timezone=key[0], region=key[1], country=key[2])
+            self._zones[key] = campaign.zone_of(profile, self._crowd.zone)
+        return self._zones[key]
+
+    def turns(self, one: Person, at: datetime, name: str) -> datetime | None:
+        """When a field next changes by itself, as `audience.foreseen` tells it."""
+        now, yardstick = to_micros(at), self._crowd.lens.yardstick
+        match name:
+            case "age":
+                born = one.who.birth_date
+                return None if born is None else audience.next_birthday(born, at, self._crowd.zone)
+            case "lifecycle" if one.bought:
+                number, mean = self._rhythm(one)
+                days = audience.turning_days(
+                    purchase_days=number, mean_gap_days=mean, shop_gap_days=yardstick.shop_gap_days
+                )
+                return _first_after(one.bought[-1], days, now)
+            case "recency_score" if one.bought:
+                return _first_after(one.bought[-1], (cut + 1 for cut in yardstick.recency), now)
+            case "sent_30d":
+                return _first_leaving(one.sent, now)
+            case "human_clicks_30d":
+                return _first_leaving(one.clicks, now)
+        return None
+
+    def days(self, one: Person) -> list[int]:
+        """Her purchase days, as ordinals."""
+        if self._days is None or one.bought[-1] >= self._days.listed[-1] or one.bought[0] < self._days.listed[0]:
+            reach = self._days.listed if self._days else one.bought
+            first, last = min(reach[0], one.bought[0]), max(reach[-1], one.bought[-1])
+            self._days = Days(self._crowd.zone, first - _SPARE, last + _SPARE)
+        found: list[int] = []
+        for moment in one.bought:
+            day = self._days.first_ordinal + bisect_right(self._days.listed, moment) - 1
+            if not found or found[-1] != day:
+                found.append(day)
+        return found
+
+    # ------------------------------------------------------------ what changes with an order alone
+
+    def _drawn(self, one: Person) -> dict[str, Any]:
+        if not one.bought:
+            return {}
+        values: dict[str, Any] = {}
+        for draw in self._figures:
+            values |= draw(self, one)
+        return values
+
+    def _count(self, one: Person) -> dict[str, Any]:
+        return {"orders_count": len(one.bought)}
+
+    def _first(self, one: Person) -> dict[str, Any]:
+        return {"first_order_at": from_micros(one.bought[0])}
+
+    def _last(self, one: Person) -> dict[str, Any]:
+        return {"last_order_at": from_micros(one.bought[-1])}
+
+    def cents(self, one: Person) -> int:
+        """What her orders came to, in minor units."""
+        return sum(self._crowd.orders.revenue[one.like].tolist())
+
+    def _revenue(self, one: Person) -> dict[str, Any]:
+        return {"revenue": self.cents(one) / self._minor}
+
+    def _average(self, one: Person) -> dict[str, Any]:
+        return {"average_order": self.cents(one) / self._minor / len(one.bought)}
+
+    def _gap(self, one: Person) -> dict[str, Any]:
+        gaps = [later - earlier for earlier, later in itertools.pairwise(self.days(one))]
+        return {"usual_gap_days": float(statistics.median(gaps)) if gaps else None}
+
+    def _discount(self, one: Person) -> dict[str, Any]:
+        orders = self._crowd.orders
+        before = int(orders.before[one.like].sum())
+        return {"discount_share": int(orders.discount[one.like].sum()) / before if before > 0 else None}
+
+    def _frequency(self, one: Person) -> dict[str, Any]:
+        return {"frequency_score": audience.rank(len(one.bought), self._crowd.lens.yardstick.frequency)}
+
+    def _monetary(self, one: Person) -> dict[str, Any]:
+        return {"monetary_score": audience.rank(self.cents(one), self._crowd.lens.yardstick.monetary)}
+
+    def _by_category(self, one: Person) -> dict[str, Any]:
+        return self._tastes(one, 1, "categories", "favourite_category")
+
+    def _by_brand(self, one: Person) -> dict[str, Any]:
+        return self._tastes(one, 2, "brands", "favourite_brand")
+
+    def _tastes(self, one: Person, column: int, several: str, favourite: str) -> dict[str, Any]:
+        """Names of what she kept, and the one that most of her money went to (then the name that comes first)."""
+        orders, products = self._crowd.orders, self._crowd.products
+        money: dict[str, int] = defaultdict(int)
+        for order in one.like:
+            lines = slice(int(orders.first_line[order]), int(orders.first_line[order + 1]))
+            for item, cents in zip(orders.product[lines].tolist(), orders.line_revenue[lines].tolist(), strict=True):
+                name = products[item][column] if item >= 0 else None
+                if name:
+                    money[name] += cents
+        best = min(money, key=lambda name: (-money[name], name), default=None)
+        return {several: tuple(sorted(money)), favourite: best}
+
+    # ------------------------------------------------------------ what changes with the moment
+
+    def _days_since(self, one: Person, now: int, _at: datetime) -> int | None:
+        return (now - one.bought[-1]) // DAY if one.bought else None
+
+    def _recency(self, one: Person, now: int, _at: datetime) -> int | None:
+        if not one.bought:
+            return None
+        return 6 - audience.rank((now - one.bought[-1]) // DAY, self._crowd.lens.yardstick.recency)
+
+    def _lifecycle(self, one: Person, now: int, _at: datetime) -> str:
+        if not one.bought:
+            return "prospect"
+        number, mean = self._rhythm(one)
+        yardstick = self._crowd.lens.yardstick
+        return audience.stage(
+            purchase_days=number,
+            mean_gap_days=mean,
+            days_since=(now - one.bought[-1]) // DAY,
+            frequency_score=audience.rank(len(one.bought), yardstick.frequency),
+            shop_gap_days=yardstick.shop_gap_days,
+        )
+
+    def _rhythm(self, one: Person) -> tuple[int, float | None]:
+        """Her purchase days, and the mean gap between them."""
+        if one.rhythm is None:
+            days = self.days(one)
+            one.rhythm = (len(days), (days[-1] - days[0]) / (len(days) - 1) if len(days) > 1 else None)
+        return one.rhythm
+
+    def _age(self, one: Person, _now: int, at: datetime) -> int | None:
+        today, born = local_day(at, self._crowd.zone), one.who.birth_date
+        if born is None or born > today:
+            return None
+        return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+    def _sent_30d(self, one: Person, now: int, _at: datetime) -> int:
+        return _lately(one.sent, now)
+
+    def _last_sent(self, one: Person, _now: int, _at: datetime) -> datetime | None:
+        return from_micros(one.sent[-1]) if one.sent else None
+
+    def _clicks_30d(self, one: Person, now: int, _at: datetime) -> int:
+        return _lately(one.clicks, now)
+
+    def _last_click(self, one: Person, _now: int, _at: datetime) -> datetime | None:
+        return from_micros(one.clicks[-1]) if one.clicks else None
+
+    def _created(self, one: Person, _now: int, _at: datetime) -> datetime:
+        return from_micros(one.who.created)
+
+    def _consent(self, one: Person, _now: int, _at: datetime) -> bool | None:
+        return False if one.has_opted_out else one.who.standing.mailing_consent
+
+    def _tracking(self, one: Person, _now: int, _at: datetime) -> bool | None:
+        return one.who.standing.tracking_consent
+
+
+def _lately(moments: Sequence[int], now: int) -> int:
+    return bisect_right(moments, now) - bisect_right(moments, now - MONTH)
+
+
+def _first_after(bought: int, days: Iterable[int], now: int) -> datetime | None:
+    """The first of some days after the last order that is still to come."""
+    since = (now - bought) // DAY
+    ahead = min((one for one in days if one > since), default=None)
+    return None if ahead is None else from_micros(bought + ahead * DAY)
+
+
+def _first_leaving(moments: Sequence[int], now: int) -> datetime | None:
+    """When the oldest of the last 30 days leaves them."""
+    place = bisect_right(moments, now - MONTH)
+    return from_micros(moments[place] + MONTH) if place < len(moments) else None
+
+
+_Figure = Callable[[Glass, Person], dict[str, Any]]
+_FIGURES: Mapping[str, _Figure] = {
+    "orders_count": Glass._count,
+    "first_order_at": Glass._first,
+    "last_order_at": Glass._last,
+    "revenue": Glass._revenue,
+    "average_order": Glass._average,
+    "usual_gap_days": Glass._gap,
+    "discount_share": Glass._discount,
+    "frequency_score": Glass._frequency,
+    "monetary_score": Glass._monetary,
+    "categories": Glass._by_category,
+    "favourite_category": Glass._by_category,
+    "brands": Glass._by_brand,
+    "favourite_brand": Glass._by_brand,
+}
+_Moving = Callable[[Glass, Person, int, datetime], Any]
+_MOVING: Mapping[str, _Moving] = {
+    "days_since_last_order": Glass._days_since,
+    "recency_score": Glass._recency,
+    "lifecycle": Glass._lifecycle,
+    "age": Glass._age,
+    "sent_30d": Glass._sent_30d,
+    "last_sent_at": Glass._last_sent,
+    "human_clicks_30d": Glass._clicks_30d,
+    "last_click_at": Glass._last_click,
+    "created_at": Glass._created,
+    "mailing_consent": Glass._consent,
+    "tracking_consent": Glass._tracking,
+}
