@@ -1,13 +1,14 @@
 """A mail server that reads what it takes, and keeps it where a folder is named: to look at what came over the wire.
 
-Run as a program: `reading_sink.py [FOLDER]`. Prints its port, and at SIGTERM how many messages came in whole.
-Offers PIPELINING and CHUNKING.
+Run as a program: `reading_sink.py [FOLDER|- [SECONDS]]`. Prints its port, and at SIGTERM how many messages came in
+whole. Offers PIPELINING and CHUNKING. Each message is answered after so many seconds, as by a relay that stores it.
 """
 
 import signal
 import socketserver
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -20,8 +21,9 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, pause: float) -> None:
         self.messages = 0
+        self.pause = pause
         self._folder = folder
         self._one_at_a_time = threading.Lock()
         super().__init__(("127.0.0.1", 0), Session)
@@ -67,6 +69,7 @@ class Session(socketserver.StreamRequestHandler):
 
     def _take(self, message: bytes) -> None:
         self.server.take(message)
+        time.sleep(self.server.pause)
         self.wfile.write(b"250 2.0.0 taken\r\n")
 
     def _data(self) -> bytes:
@@ -78,8 +81,8 @@ class Session(socketserver.StreamRequestHandler):
 
 def main() -> None:
     """Serve until SIGTERM."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    server = Server(folder)
+    folder, pause = [*sys.argv[1:], *("-", "0")[len(sys.argv) - 1 :]]
+    server = Server(None if folder == "-" else Path(folder), float(pause))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         threading.Thread(target=server.shutdown).start()

@@ -16,6 +16,7 @@ AT = datetime.combine(people.TODAY, time(9), UTC)
 DOMAIN, SELECTOR = "shop.test", "s1"
 _TEMPLATE = Path(__file__).parent / "template"
 _PRODUCTS = 300
+_SQLITE = "sqlite:///mailer.db"
 
 _CONFIG = """
 [shop]
@@ -37,6 +38,9 @@ bounce_domain = "bounce.shop.test"
 
 [tracking]
 base_url = "https://mail.shop.test"
+
+[database]
+url = "{database}"
 {dkim}"""
 _DKIM = """
 [dkim."shop.test"]
@@ -67,9 +71,9 @@ class Reference:
         return Reference(folder=folder, plan_id=self.plan_id, messages=self.messages, warm_ups=self.warm_ups)
 
 
-def make(folder: Path, *, contacts: int, messages: int) -> Reference:
+def make(folder: Path, *, contacts: int, messages: int, database: str = _SQLITE) -> Reference:
     """A workspace with so many contacts; so many of them get the message."""
-    pipeline.init(folder, _config(1, signed=False))
+    pipeline.init(folder, _config(1, signed=False, database=database))
     _write_key(folder / "dkim.pem")
     shutil.copytree(_TEMPLATE, folder / "templates" / "reference")
     mailer = pipeline.open_mailer(folder)
@@ -84,9 +88,9 @@ def make(folder: Path, *, contacts: int, messages: int) -> Reference:
     return Reference(folder=folder, plan_id=plan_id, messages=messages, warm_ups=warm_ups)
 
 
-def configure(folder: Path, port: int, *, signed: bool) -> None:
+def configure(folder: Path, port: int, *, signed: bool, database: str = _SQLITE) -> None:
     """Where its mail server is, and whether it signs."""
-    (folder / "config.toml").write_text(_config(port, signed=signed), encoding="utf-8")
+    (folder / "config.toml").write_text(_config(port, signed=signed, database=database), encoding="utf-8")
 
 
 def drafted(mailer: Mailer, tag: str, occurrence: str = "once") -> pipeline.Planned:
@@ -99,8 +103,8 @@ def quiet(_done: int, _total: int | None) -> None:
     """Nobody looks at the progress."""
 
 
-def _config(port: int, *, signed: bool) -> str:
-    return _CONFIG.format(port=port, dkim=_DKIM if signed else "")
+def _config(port: int, *, signed: bool, database: str) -> str:
+    return _CONFIG.format(port=port, dkim=_DKIM if signed else "", database=database)
 
 
 def _fill(mailer: Mailer, contacts: int, messages: int) -> None:

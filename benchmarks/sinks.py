@@ -104,11 +104,13 @@ def cheap_sink(folder: Path) -> Kind | None:
     return Kind(name="cheap sink (C, CHUNKING)", command=(str(program),))
 
 
-def reading_sink(kept: Path | None = None) -> Kind:
-    """Our own sink in Python: slow, but everywhere; with a folder it keeps what it takes."""
+def reading_sink(kept: Path | None = None, pause: float = 0.0) -> Kind:
+    """Our own sink in Python: slow, but everywhere; with a folder it keeps what it takes.
+
+    It answers each message after `pause` seconds.
+    """
     program = Path(__file__).parent / "reading_sink.py"
-    more = (str(kept),) if kept else ()
-    return Kind(name="sink in Python", command=(sys.executable, str(program), *more))
+    return Kind(name="sink in Python", command=(sys.executable, str(program), str(kept or "-"), str(pause)))
 
 
 def postfix_tool(name: str) -> str | None:

@@ -26,7 +26,16 @@ AGGREGATE = LinkAddresses(
     preferences="https://t.test/p/1",
     click=lambda site, occurrence, destination: f"https://t.test/a/{site}?o={occurrence}&to={len(destination)}",
 )
-ADDRESSES = [FOLLOWED, ALONE, AGGREGATE]
+# As the engine makes them: known to stand in a mail as they are, and here too long for one line.
+SOUND = LinkAddresses(
+    unsubscribe=f"https://mail.a-shop-with-a-long-name.test/u/{TOKEN}",
+    preferences=f"https://mail.a-shop-with-a-long-name.test/p/{TOKEN}",
+    view=f"https://mail.a-shop-with-a-long-name.test/v/{TOKEN}",
+    pixel_url=f"https://mail.a-shop-with-a-long-name.test/o/{TOKEN}.gif",
+    counted=f"https://mail.a-shop-with-a-long-name.test/c/{TOKEN}/",
+    are_sound=True,
+)
+ADDRESSES = [FOLLOWED, ALONE, AGGREGATE, SOUND]
 
 
 def written(html: str, text: str = "", subject: str = "Hello", preheader: str = "") -> CompiledTemplate:

@@ -41,22 +41,24 @@ def last_acts(store: Store, contact_ids: Sequence[int], at: datetime, most: int)
     found: dict[int, list[datetime]] = {}
     with store.read() as db:
         for some in chunks(contact_ids, _IDS_A_QUERY):
-            for contact_id, moment in db.execute(_newest(some, at, most)):
-                found.setdefault(contact_id, []).append(from_micros(moment))
+            for row in db.execute(_newest(some, at, most)):
+                found.setdefault(row.contact_id, []).append(from_micros(row.moment))
     return {one: sorted(moments, reverse=True)[:most] for one, moments in found.items()}
 
 
 def everybodys_acts(store: Store, at: datetime, most: int) -> Iterator[tuple[Place, datetime]]:
     """The shop's last orders and its last clicks up to `at`, at most `most` of each, and where who did it lives."""
-    ordered = sa.select(*_PLACE, _micros(orders.c.ordered_at)).join(contact, contact.c.id == orders.c.contact_id)
+    ordered = sa.select(*_PLACE, _micros(orders.c.ordered_at).label("moment")).join(
+        contact, contact.c.id == orders.c.contact_id
+    )
     ordered = ordered.where(orders.c.ordered_at <= at).order_by(orders.c.ordered_at.desc())
     clicked = clicked_until(at).join(contact, contact.c.id == message.c.contact_id)
-    clicked = clicked.add_columns(*_PLACE, _micros(hit.c.at)).order_by(hit.c.at.desc())
+    clicked = clicked.add_columns(*_PLACE, _micros(hit.c.at).label("moment")).order_by(hit.c.at.desc())
     for wanted in (ordered, clicked):
         with store.read() as db:
             rows = db.execute(wanted.limit(most)).all()
-        for timezone, region, country, moment in rows:
-            yield Place(timezone=timezone, region=region, country=country), from_micros(moment)
+        for row in rows:
+            yield Place(timezone=row.timezone, region=row.region, country=row.country), from_micros(row.moment)
 
 
 _PLACE = (contact.c.timezone, contact.c.region, contact.c.country)

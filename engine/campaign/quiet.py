@@ -38,6 +38,7 @@ class Quietness:
     def __init__(self, everywhere: _Rules, by_country: dict[str, _Rules]) -> None:
         self._everywhere = everywhere
         self._by_country = by_country
+        self._is_set = any(one != _Rules() for one in (everywhere, *by_country.values()))
 
     @classmethod
     def of(cls, limits: Limits) -> Self:
@@ -48,7 +49,7 @@ class Quietness:
     @property
     def is_set(self) -> bool:
         """Whether anything is quiet anywhere; where not, nobody's clock needs to be asked."""
-        return any(one != _Rules() for one in (self._everywhere, *self._by_country.values()))
+        return self._is_set
 
     def legal_from(self, country: str, zone: ZoneInfo, at: datetime) -> datetime:
         """The first moment from `at` on that is not quiet for somebody there: `at` itself where it is not.

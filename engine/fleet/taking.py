@@ -125,9 +125,8 @@ class Hints:
 def _app(url: str) -> "App":
     import procrastinate  # heavy, and not installed where there is no PostgreSQL
 
-    connector = procrastinate.PsycopgConnector(
-        conninfo=url, min_size=1, max_size=_CONNECTIONS, kwargs={"options": f"-c search_path={schema.SCHEMA}"}
-    )
+    session = {"options": f"-c search_path={schema.SCHEMA}", "application_name": "mailer hints"}
+    connector = procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=_CONNECTIONS, kwargs=session)
     return procrastinate.App(connector=connector)
 
 

@@ -99,7 +99,7 @@ def _existing(mailer: Mailer, post: Post, rows: Rows) -> list[Newcomer]:
     if not post.journey.existing:
         return []
     cause = f"existing/{post.version}"
-    return [newcomer(post, contact_id, cause, mailer.keys) for contact_id, watch in rows if watch.inside]
+    return [newcomer(post, contact_id, cause, None, mailer.keys) for contact_id, watch in rows if watch.inside]
 
 
 def _days(mailer: Mailer, post: Post, ids: Sequence[int], at: datetime) -> Rows:

@@ -40,6 +40,7 @@ class _Found:
 
     after: Watch | None
     cause: str = ""
+    since: datetime | None = None
     missed: tuple[Missed, ...] = ()
 
 
@@ -56,7 +57,7 @@ def look(post: Post, person: Person, at: datetime, keys: Keys) -> Look:
                 found = _at_day(post, person, at)
             case _:
                 found = _at_acts(post, person, at)
-    comes: Newcomer | None = newcomer(post, who.contact_id, found.cause, keys) if found.cause else None
+    comes: Newcomer | None = newcomer(post, who.contact_id, found.cause, found.since, keys) if found.cause else None
     return Look(
         journey=post.name,
         contact_id=who.contact_id,
@@ -132,6 +133,7 @@ def _at_acts(post: Post, person: Person, at: datetime) -> _Found:
     return _Found(
         after=None if after == Watch() else after,
         cause=fresh[0].cause if fresh and _lets_in(post, person.profile, at) else "",
+        since=fresh[0].at if fresh else None,
         missed=tuple(_late(post, person, one.cause, one.at, at) for one in late),
     )
 

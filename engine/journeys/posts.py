@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
 from engine import audience, campaign, ledger, rules
@@ -62,8 +63,8 @@ def posts(mailer: Mailer) -> list[Post]:
     return [one for one in found if one.journey.start.kind is not StartKind.HAND]
 
 
-def newcomer(post: Post, contact_id: int, cause: str, keys: Keys) -> Newcomer:
-    """Somebody whom this brings to the journey's first step."""
+def newcomer(post: Post, contact_id: int, cause: str, since: datetime | None, keys: Keys) -> Newcomer:
+    """Somebody whom this brings to the journey's first step; `since` when it happened, where it is an event or order."""
     journey = post.journey
     return Newcomer(
         journey=journey.name,
@@ -72,6 +73,7 @@ def newcomer(post: Post, contact_id: int, cause: str, keys: Keys) -> Newcomer:
         cause=cause,
         held_out=is_held_out(journey.name, journey.holdout, contact_id, keys),
         step=journey.first,
+        since=since,
     )
 
 

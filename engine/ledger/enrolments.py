@@ -40,6 +40,7 @@ class Newcomer:
     cause: str
     held_out: bool
     step: str
+    since: datetime | None = None  # when what brings her happened: from then on her goal counts; None: now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +196,7 @@ def _row(one: Newcomer, n: int, at: datetime, pauses: int) -> dict[str, Any]:
         "held_out": one.held_out,
         "state": EnrolmentState.WAITING,
         "step": one.step,
-        "entered_at": at,
+        "entered_at": one.since or at,
         "step_at": at,
         "rings_at": at,
         "due_at": at,

@@ -10,10 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
+from engine.ledger import prepared
 from engine.ledger.freezing import canonical, packed
 from engine.ledger.recording import add_batch
 from engine.ledger.releasing import OWN_BATCHES
@@ -130,28 +133,31 @@ def _appended(
         taken.add(one.entry.contact_id)
         here.append((n + len(here), one))
     if here:
-        db.execute(sa.insert(plan_entry), [_entry_row(row.id, place, one) for place, one in here])
+        prepared.run(db, store, _ADD_ENTRY, _ENTRY, [_entry_row(row.id, place, one) for place, one in here])
         _add_messages(db, store, row.id, here, destination_of)
         _count(db, row, [one for _, one in here])
     return left
 
 
-def _entry_row(plan_id: int, n: int, one: Dispatch) -> dict[str, Any]:
+_ENTRY = (
+    *("plan_id", "n", "contact_id", "state", "reason", "detail", "variant", "language", "template_hash", "send_at"),
+    *("tracked", "context"),
+)
+_ADD_ENTRY = sa.insert(plan_entry).values({name: sa.bindparam(name) for name in _ENTRY})
+_MESSAGE = ("campaign", "occurrence", "contact_id", "plan_id", "n", "delivery_id", "variant", "state", "send_at")
+
+
+@lru_cache(maxsize=2)
+def _add_message(is_sqlite: bool) -> sa.Insert:
+    insert = sqlite.insert(message) if is_sqlite else postgresql.insert(message)
+    return insert.values({name: sa.bindparam(name) for name in _MESSAGE}).on_conflict_do_nothing()
+
+
+def _entry_row(plan_id: int, n: int, one: Dispatch) -> tuple[Any, ...]:
     entry = one.entry
-    return {
-        "plan_id": plan_id,
-        "n": n,
-        "contact_id": entry.contact_id,
-        "state": entry.state,
-        "reason": entry.reason,
-        "detail": entry.detail,
-        "variant": entry.variant,
-        "language": entry.language,
-        "template_hash": entry.template_hash,
-        "send_at": entry.send_at,
-        "tracked": entry.tracked,
-        "context": one.packed,
-    }
+    texts = (str(entry.reason), entry.detail, entry.variant, entry.language, entry.template_hash)
+    send_at = None if entry.send_at is None else to_micros(entry.send_at)
+    return (plan_id, n, entry.contact_id, entry.state.value, *texts, send_at, entry.tracked, one.packed)
 
 
 def _add_messages(
@@ -163,24 +169,19 @@ def _add_messages(
 ) -> None:
     """A message each, and batches by hour and destination: one with few messages shares a batch with others."""
     rows = [
-        {
-            "campaign": one.plan.campaign,
-            "occurrence": one.occurrence,
-            "contact_id": one.entry.contact_id,
-            "plan_id": plan_id,
-            "n": n,
-            "delivery_id": one.delivery_id,
-            "variant": one.entry.variant,
-            "state": MessageState.PLANNED,
-            "send_at": one.entry.send_at,
-        }
+        (
+            *(one.plan.campaign, one.occurrence, one.entry.contact_id, plan_id, n, one.delivery_id, one.entry.variant),
+            *(MessageState.PLANNED.value, to_micros(one.entry.send_at)),
+        )
         for n, one in here
-        if one.entry.state is EntryState.MESSAGE
+        if one.entry.state is EntryState.MESSAGE and one.entry.send_at is not None
     ]
     if not rows:
         return
-    statement = store.insert(message).on_conflict_do_nothing().returning(message.c.id, message.c.n)
-    ids = {n: message_id for message_id, n in db.execute(statement, rows)}
+    prepared.run(db, store, _add_message(store.is_sqlite), _MESSAGE, rows)
+    written = [one.delivery_id for _, one in here if one.delivery_id]
+    mine = sa.select(message.c.n, message.c.id).where(message.c.delivery_id.in_(written), message.c.plan_id == plan_id)
+    ids = {row[0]: row[1] for row in db.execute(mine)}
     where = {n: destination_of((one.entry.email or "").rpartition("@")[2].lower()) for n, one in here}
     often = {name for name, number in Counter(where[n] for n in ids).items() if name and number >= OWN_BATCHES}
     batches: dict[tuple[datetime, str], list[tuple[int, int]]] = defaultdict(list)

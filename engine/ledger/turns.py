@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.ledger.choosing import HELD_BACK
+from engine.ledger.chunking import write_in_turn
 from engine.ledger.claiming import Claim
 from engine.ledger.items import Item
 from engine.ledger.postponing import move
@@ -31,6 +32,7 @@ SOON = timedelta(minutes=15)  # who comes up within it is a rival already
 
 _TURN = 7_305_402_117_342  # names the advisory lock; any number, the same everywhere
 _COUNTED = timedelta(days=30)  # no window of a cap is longer
+_CONTACTS_A_TURN = 100
 _IDS_A_QUERY = 500
 
 
@@ -85,24 +87,35 @@ Judge = Callable[[Item, Waiting, Known], Verdict]
 def take_turns(store: Store, claim: Claim, judge: Judge, at: datetime) -> Claim | None:
     """Let go whom `judge` lets go, postpone or end the others; gives the claim with those who go.
 
-    None when somebody took the batch over: then nothing was changed.
+    None when somebody took the batch over: then nothing more is to be done with it. A batch is gone through in short
+    transactions, some contacts in each, so that an opt-out never waits.
     """
-    with store.write() as db:
-        if not store.is_sqlite:  # whose writers come one by one anyway
-            db.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
-        if not _is_mine(db, claim):
-            return None
-        waiting = _waiting_of(db, claim)
-        known = known_of(db, {item.contact_id for item in claim.items}, at, set(waiting))
-        verdicts: dict[int, Verdict] = {}
-        for item in sorted(claim.items, key=lambda one: waiting[one.message_id].rank):
-            mine, hers = waiting[item.message_id], known[item.contact_id]
-            verdicts[item.ord] = judge(item, mine, hers)
-            if verdicts[item.ord] is None:
-                hers.under_way.append(mine)
-        rest = _carry_out(db, store, claim, verdicts, at)
-        _give_turns(db, [item.message_id for item in rest.items], at)
+    waiting = waiting_of(store, claim)
+    rest = claim
+    for some in chunks(sorted(claim.items, key=lambda one: one.contact_id), _CONTACTS_A_TURN):
+        with write_in_turn(store) as db:
+            if not store.is_sqlite:  # whose writers come one by one anyway
+                db.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN)))
+            if not _is_mine(db, claim):
+                return None
+            verdicts = _judged(db, some, waiting, judge, at)
+            rest = _carry_out(db, store, rest, verdicts, at)
+            _give_turns(db, [item.message_id for item in some if verdicts[item.ord] is None], at)
     return rest
+
+
+def _judged(
+    db: sa.Connection, some: Sequence[Item], waiting: Mapping[int, Waiting], judge: Judge, at: datetime
+) -> dict[int, Verdict]:
+    """The best first: of two messages to one contact the second finds the first under way."""
+    known = known_of(db, {item.contact_id for item in some}, at, {item.message_id for item in some})
+    verdicts: dict[int, Verdict] = {}
+    for item in sorted(some, key=lambda one: waiting[one.message_id].rank):
+        mine, hers = waiting[item.message_id], known[item.contact_id]
+        verdicts[item.ord] = judge(item, mine, hers)
+        if verdicts[item.ord] is None:
+            hers.under_way.append(mine)
+    return verdicts
 
 
 def put_off(store: Store, claim: Claim, verdicts: Mapping[int, Verdict], at: datetime) -> Claim | None:
@@ -116,7 +129,11 @@ def put_off(store: Store, claim: Claim, verdicts: Mapping[int, Verdict], at: dat
 def waiting_of(store: Store, claim: Claim) -> dict[int, Waiting]:
     """The claim's items as they stand in the queue, by message."""
     with store.read() as db:
-        return _waiting_of(db, claim)
+        row = db.execute(_PLANS.where(plan.c.id == claim.plan_id)).one()
+    return {
+        one.message_id: _waiting(row, one.message_id, one.contact_id, one.send_at, is_retried=one.first_at is not None)
+        for one in claim.items
+    }
 
 
 def went_to(store: Store, contact_ids: Collection[int], at: datetime) -> dict[int, list[Went]]:
@@ -125,32 +142,26 @@ def went_to(store: Store, contact_ids: Collection[int], at: datetime) -> dict[in
         return {contact_id: hers.went for contact_id, hers in known_of(db, contact_ids, at).items()}
 
 
-def _waiting_of(db: sa.Connection, claim: Claim) -> dict[int, Waiting]:
-    row = db.execute(_PLANS.where(plan.c.id == claim.plan_id)).one()
-    return {
-        one.message_id: _waiting(row, one.message_id, one.contact_id, one.send_at, is_retried=one.first_at is not None)
-        for one in claim.items
-    }
-
-
 def known_of(
     db: sa.Connection, contact_ids: Collection[int], at: datetime, but: Collection[int] = ()
 ) -> Mapping[int, Known]:
     """What went, goes and waits to go to each of these contacts; messages of `but` are left out."""
     known: defaultdict[int, Known] = defaultdict(Known)
-    rows: list[Row] = []
+    sent: list[Row] = []
+    unsent: list[Row] = []
     for some in chunks(sorted(contact_ids), _IDS_A_QUERY):
-        since = {"since": at - _COUNTED}
-        rows += [
-            one for query in (_SENT, _UNSENT) for one in db.execute(query.where(message.c.contact_id.in_(some)), since)
-        ]
+        since, hers = {"since": at - _COUNTED}, message.c.contact_id.in_(some)
+        sent += db.execute(_SENT.where(hers), since)
+        unsent += db.execute(_UNSENT.where(hers), since)
     plans = {
         one.id: one
-        for some in chunks(sorted({row.plan_id for row in rows}), _IDS_A_QUERY)
+        for some in chunks(sorted({row.plan_id for row in (*sent, *unsent)}), _IDS_A_QUERY)
         for one in db.execute(_PLANS.where(plan.c.id.in_(some)))
     }
+    for contact_id, plan_id, moment in sent:
+        known[contact_id].went.append(_went(plans[plan_id], moment))
     seen = set(but)
-    for row in rows:
+    for row in unsent:
         if row.id not in seen:
             seen.add(row.id)  # one that was tried often has a row for each try
             _sort_in(known[row.contact_id], row, plans[row.plan_id], at)
@@ -158,9 +169,8 @@ def known_of(
 
 
 def _sort_in(hers: Known, row: Row, its_plan: Row, at: datetime) -> None:
-    if row.state in (MessageState.SENT, MessageState.UNCERTAIN):
-        moment = row.sent_at or row.turn_at or row.send_at
-        hers.went.append(Went(at=moment, message_class=its_plan.message_class, campaign=its_plan.campaign))
+    if row.state == MessageState.UNCERTAIN:
+        hers.went.append(_went(its_plan, row.turn_at or row.send_at))
         return
     one = _waiting(its_plan, row.id, row.contact_id, row.send_at)
     is_held = row.batch_state == BatchState.LEASED
@@ -168,6 +178,10 @@ def _sort_in(hers: Known, row: Row, its_plan: Row, at: datetime) -> None:
         hers.under_way.append(one)
     elif its_plan.may_go and (is_held or (row.not_before is not None and row.not_before <= at + SOON)):
         hers.rivals.append(one)
+
+
+def _went(its_plan: Row, moment: datetime) -> Went:
+    return Went(at=moment, message_class=its_plan.message_class, campaign=its_plan.campaign)
 
 
 def _waiting(
@@ -234,21 +248,21 @@ _PLANS = sa.select(
     ).label("may_go"),
 ).outerjoin(campaign, campaign.c.name == plan.c.campaign)
 
-_MESSAGE = (
-    message.c.id,
-    message.c.contact_id,
-    message.c.plan_id,
-    message.c.state,
-    message.c.send_at,
-    message.c.sent_at,
-    message.c.turn_at,
-)
 # Apart, so that either is a range of the index on contact and moment of sending.
-_SENT = sa.select(*_MESSAGE).where(
+_SENT = sa.select(message.c.contact_id, message.c.plan_id, message.c.sent_at).where(
     message.c.sent_at > sa.bindparam("since", type_=message.c.sent_at.type), message.c.state == MessageState.SENT
 )
 _UNSENT = (
-    sa.select(*_MESSAGE, batch.c.state.label("batch_state"), batch.c.not_before)
+    sa.select(
+        message.c.id,
+        message.c.contact_id,
+        message.c.plan_id,
+        message.c.state,
+        message.c.send_at,
+        message.c.turn_at,
+        batch.c.state.label("batch_state"),
+        batch.c.not_before,
+    )
     .outerjoin(batch_item, batch_item.c.message_id == message.c.id)
     .outerjoin(attempt, (attempt.c.message_id == message.c.id) & (attempt.c.n == batch_item.c.attempt))
     .outerjoin(batch, batch.c.id == batch_item.c.batch_id)

@@ -20,7 +20,9 @@ _EXAMPLES = 3
 _TEST_LINKS = ("ML023",)
 _GATE_EVERY = 50  # mails of which no more is known than their template
 # Headers are the same code for all, and a body is what its way through the template makes it: so each new way is parsed
-# back from its bytes, which takes as long as twenty mails, and of the others one now and then.
+# back from its bytes, which takes as long as twenty mails, and of the others one now and then. A template may have
+# more ways than people: beyond so many, ways are looked at no more often than every 50th mail.
+_GATE_WAYS = 50
 _GATE_EVERY_KNOWN = 1000
 
 
@@ -139,11 +141,11 @@ class _Findings:
         self._count(Finding(code="ML030", severity=Severity.WARNING, where=plan.campaign, message=said), "")
 
     def is_due(self, letter: Letter, said: message.Encoded, number: int) -> bool:
-        """Whether the gate should look at this mail; of all mails together at most about one in so many."""
-        if number % (_GATE_EVERY_KNOWN if said.way else _GATE_EVERY) == 1:
-            return True
+        """Whether the gate should look at this mail: one of a new kind or way, and now and then one of the others."""
         kind, way = (letter.variant, letter.template.language), (letter.variant, letter.template.hash, said.way)
-        if kind in self._kinds and (way in self._ways or len(self._ways) > number // _GATE_EVERY + _GATE_EVERY):
+        may_look = len(self._ways) < _GATE_WAYS + number // _GATE_EVERY
+        is_next = number % (_GATE_EVERY_KNOWN if said.way else _GATE_EVERY) == 1
+        if not is_next and kind in self._kinds and (way in self._ways or not may_look):
             return False
         self._kinds.add(kind)
         self._ways.add(way)

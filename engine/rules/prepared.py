@@ -135,6 +135,9 @@ def _atom(atom: Atom, rule: Rule) -> _Asked:
         for days, other, op in ((atom.left, atom.right, atom.op), (atom.right, atom.left, _TURNED.get(atom.op, ""))):
             if days == _DAYS and op in _TURNED and not any(map(_moves, leaves(other))):
                 return _days_against(other, op)
+    turning = sorted(leaf.name for leaf in moving if isinstance(leaf, Field))
+    if len(turning) == len(moving) and DAYS_SINCE not in turning:
+        return _turning(_still(atom), turning)
     alone = Rule(source=rule.source, tree=atom, names=rule.names, segments=frozenset(), size=1)
 
     def asked(look: _Look) -> Standing:
@@ -158,6 +161,17 @@ def _still(atom: Atom) -> _Asked:
 
             return plain
     return lambda look: (holds(atom, look.scene), None)
+
+
+def _turning(still: _Asked, names: list[str]) -> _Asked:
+    """It stands until one of its fields changes by itself."""
+
+    def asked(look: _Look) -> Standing:
+        held, _ = still(look)
+        told = [look.turns(name) for name in names]
+        return held, min((one for one in told if one is not None and one > look.at), default=None)
+
+    return asked
 
 
 def _days_against(other: Value, op: str) -> _Asked:

@@ -1,4 +1,4 @@
-"""A small shop lived through in virtual time by the live engine: the clock jumps from one thing that is due to the next.
+"""A small shop lived through in virtual time by the live engine: the clock jumps to the next thing that is due.
 
 And the same people, doing the same, for the simulator.
 """

@@ -25,6 +25,7 @@ from hardships import endured
 
 from engine import audience, fleet, pipeline
 from engine.errors import MailerError
+from engine.fleet import working
 from engine.store.tables import contact
 
 
@@ -120,8 +121,12 @@ def send_due(mailer: pipeline.Mailer, plan: int) -> dict[str, Any]:
     return {}
 
 
-def work(mailer: pipeline.Mailer, machine: str = "") -> dict[str, Any]:
-    """One `mailer worker`, until SIGTERM; on a machine of this name, whose proofs no other machine can check."""
+def work(mailer: pipeline.Mailer, machine: str = "", look: float = 0) -> dict[str, Any]:
+    """One `mailer worker`, until SIGTERM; on a machine of this name, whose proofs no other machine can check.
+
+    `look`: how seldom it looks where no hint comes.
+    """
+    working.LOOK_SECONDS = look or working.LOOK_SECONDS
     if machine:
         setattr(socket, "gethostname", lambda: machine)  # noqa: B010 - a plain assignment is what mypy forbids
     with pipeline.stop_on_signals() as stop:

@@ -26,6 +26,7 @@ from engine.errors import BadConfig, Refused
 from engine.links import Keys, Purpose
 from engine.model import EntryState, MessageState
 from engine.pipeline import Mailer
+from engine.pipeline.pacing import held_up
 
 Edit = Callable[[str, str], None]
 
@@ -239,7 +240,7 @@ def test_who_got_enough_today_waits_until_tomorrow(sqlite_shop: Shop, sink: Sink
     again = pipeline.send(mailer, sqlite_shop.campaign("few"), None, "again", at, agreed, quiet)
 
     assert (25, 0, 25) == (len(sink.taken), again.counts["sent"], again.counts["waiting"])
-    (told,) = pipeline.held_up(mailer)
+    (told,) = held_up(mailer)
     assert told.startswith("25 messages wait: they got as much as the caps allow, until ")
 
 

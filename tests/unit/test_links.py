@@ -1,9 +1,12 @@
 """Tokens and draws: signed, stable, one purpose each."""
 
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine import links
 from engine.links import Keys, Purpose
 
 KEYS = Keys(b"s" * 40)
@@ -63,3 +66,19 @@ def test_a_campaign_link_is_signed_for_its_place() -> None:
 
     assert KEYS.is_campaign_tag(tag, 3, "discount", 1)
     assert not KEYS.is_campaign_tag(tag, 3, "discount", 2)
+
+
+@given(st.binary(max_size=300))
+def test_a_tag_is_the_hmac_of_what_it_is_about(said: bytes) -> None:
+    for algorithm in ("sha256", "sha512"):
+        assert hmac.digest(b"k" * 32, said, algorithm) == links._Hmac(b"k" * 32, algorithm).of(said)
+
+
+def test_what_was_made_once_is_made_again() -> None:
+    """Links and suppressions live for ever: these were made by the first version."""
+    delivery = KEYS.delivery_id("spring", "once", 7)
+
+    assert "5zarkynuzystzxkidpwgjvsp" == delivery
+    assert "Ju5BFWG0ziU83Ugb7GTWT9j-rWp6ufMFo3LFQqQIoDs" == KEYS.tokens(delivery).unsubscribe
+    assert "feb9399d9e47092ec5c7282d5e1494900fb95ef1" == KEYS.address_hash("ann@example.test")
+    assert 0.07319340676894927 == KEYS.draw("salt", 7)

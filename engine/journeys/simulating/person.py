@@ -11,6 +11,7 @@ class Person:
 
     __slots__ = (
         "attributes",
+        "base",
         "bought",
         "clicks",
         "drawn",
@@ -33,6 +34,7 @@ class Person:
         self.sent: list[int] = []
         self.clicks: list[int] = []
         self.events: dict[str, list[int]] = {}
+        self.base: dict[str, Any] | None = None  # what of her profile never changes
         self.drawn: dict[str, Any] | None = None  # figures of her orders, until the next one
         self.rhythm: tuple[int, float | None] | None = None  # purchase days, and the mean gap between them
 

@@ -66,9 +66,10 @@ class Post:
         her: Her,
         place: int,
         later: Callable[[int, object], None],
+        went_out: Callable[[int], None],
     ) -> None:
         self._stage, self._lives, self._tally, self._her, self._place = stage, lives, tally, her, place
-        self._later = later
+        self._later, self._went_out = later, went_out
         self._seq = 0
         self._nth: dict[str, int] = {}
         self._met_cap = False
@@ -107,24 +108,27 @@ class Post:
             inside=inside,
             step=step,
         )
-        self.take(mail)
+        if send_at <= at and not self._stage.may_wait(wanted.message_class):
+            self.waiting.append(mail)
+            self._judged(mail, to_micros(at), at)
+        else:
+            self.take(mail)
 
     def take(self, mail: Mail) -> None:
         """A mail waits for its hour."""
         self.waiting.append(mail)
         self._later(mail.due, mail)
 
-    def hand_over(self, at: int) -> bool:
-        """All mails that are due, the best first; True when any went out."""
-        moment, whose, went = from_micros(at), self._her.one.contact_id, False
+    def hand_over(self, at: int) -> None:
+        """All mails that are due, the best first."""
+        moment, whose = from_micros(at), self._her.one.contact_id
         due = [one for one in self.waiting if one.due <= at]
         if len(due) > 1:
             due.sort(key=lambda one: one.waiting(whose).rank)
         for mail in due:
-            went |= self._judged(mail, at, moment)
-        return went
+            self._judged(mail, at, moment)
 
-    def _judged(self, mail: Mail, at: int, moment: datetime) -> bool:
+    def _judged(self, mail: Mail, at: int, moment: datetime) -> None:
         whose = self._her.one.contact_id
         if self._stage.may_wait(mail.wanted.message_class):
             self._her.forget_old(at)
@@ -134,18 +138,18 @@ class Post:
             verdict = self._stage.arbiter.verdict(self._her.profile(moment), mail.waiting(whose), known, moment)
             if isinstance(verdict, Later):
                 self._put_off(mail, verdict)
-                return False
+                return
             if verdict is not None:
                 self._drop(mail, verdict.reason)
-                return False
+                return
         self.waiting.remove(mail)
         reason = self._last_look(mail)
         if reason:
             self._tally.mails[mail.wanted.name].skipped[reason] += 1
             self._tally.capped_needless += mail.met_cap
-            return False
+            return
         self._send(mail, at, moment)
-        return True
+        self._went_out(at)
 
     def _put_off(self, mail: Mail, verdict: Later) -> None:
         if verdict.waits_for in (CAPPED, OUTRANKED):

@@ -1,5 +1,6 @@
 """What is simulated? The journeys and repeating campaigns that run, or would, with their rules checked and ready."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,8 +27,9 @@ _EVENT = "event:"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
-    """A journey, ready to be gone. `has_seen`: it runs, and everybody who was there when it began was looked at."""
+    """A journey, ready to be gone. `has_seen`: it runs, and has looked at everybody who was there when it began."""
 
+    name: str
     journey: Journey
     start: Rule | None  # the segment less whom the journey leaves out, or what must hold when something happens
     exclude: Rule | None  # who does not come in though something happens
@@ -35,11 +37,6 @@ class Route:
     longest: timedelta
     version: int = 0  # 0: it isn't published
     has_seen: bool = False
-
-    @property
-    def name(self) -> str:
-        """The journey's name."""
-        return self.journey.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,6 +56,12 @@ class Mailing:
     rule: Rule
     exclude: Rule | None
     rounds: tuple[Round, ...]
+    dues: tuple[int, ...]  # when each is due
+
+    def round_from(self, at: int) -> Round | None:
+        """The first one that is due at this moment or later."""
+        place = bisect_left(self.dues, at)
+        return self.rounds[place] if place < len(self.rounds) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,6 +152,7 @@ def route_of(journey: Journey, segments: Mapping[str, Rule], book: dict[str, Rul
     is_segment = start.kind is StartKind.SEGMENT
     inside = rules.less(rules.segment_named(start.name, segments), exclude) if is_segment else None
     return Route(
+        name=journey.name,
         journey=journey,
         start=inside or (checked(start.where) if start.where else None),
         exclude=None if is_segment else exclude,
@@ -186,4 +190,5 @@ def _mailing(
         rule=segments[wanted.segment] if wanted.segment else campaign.checked(wanted.where or "", str(path), segments),
         exclude=campaign.checked(wanted.exclude, str(path), segments, zone) if wanted.exclude else None,
         rounds=tuple(rounds),
+        dues=tuple(one.due for one in rounds),
     )

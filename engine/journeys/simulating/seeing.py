@@ -44,18 +44,21 @@ class Glass:
         """Her profile as of `at`."""
         if one.drawn is None:
             one.drawn = self._drawn(one)
-        shown = one.who.shown
-        values = {name: shown[name] for name in self._shown}
-        if self._with_greeting:
-            values["greeting"] = one.who.greeting
-        values |= one.drawn
+        values = self._base(one) | one.drawn
         now = to_micros(at)
         for name, draw in self._moving:
             values[name] = draw(self, one, now, at)
-        who = one.who
-        return Profile(
-            contact_id=who.contact_id, attributes=one.attributes, tags=one.tags, interests=who.interests, **values
-        )
+        return Profile(tags=one.tags, **values)
+
+    def _base(self, one: Person) -> dict[str, Any]:
+        """What never changes in a simulation."""
+        if one.base is None:
+            shown = one.who.shown
+            one.base = {name: shown[name] for name in self._shown}
+            one.base |= {"contact_id": one.contact_id, "attributes": one.attributes, "interests": one.who.interests}
+            if self._with_greeting:
+                one.base["greeting"] = one.who.greeting
+        return one.base
 
     def zone(self, one: Person) -> ZoneInfo:
         """The zone whose clock she reads."""

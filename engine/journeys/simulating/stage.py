@@ -1,19 +1,20 @@
 """What do all walks share? The shop's settings and the real code behind them, made ready once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from engine import campaign, rules
 from engine.campaign import Allowance, Shares
-from engine.journeys.definition import Send
+from engine.journeys.definition import Send, StartKind
 from engine.journeys.mailing import step_campaign
 from engine.journeys.simulating.answering import Answering, Effect
 from engine.journeys.simulating.crowd import Crowd
 from engine.journeys.simulating.inside import Inside
 from engine.journeys.simulating.person import Person
-from engine.journeys.simulating.programme import Programme
+from engine.journeys.simulating.programme import Mailing, Programme, Route
 from engine.journeys.simulating.seeing import Glass
 from engine.ledger import Went
 from engine.links import Keys
@@ -28,24 +29,28 @@ _QUIET_PATIENCE = timedelta(days=4)  # a weekend and a holiday on top of a journ
 _PATIENCE = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reads:
-    """Which facts change a rule's answer."""
+class Fact(StrEnum):
+    """What may be other than it was."""
 
-    orders: bool
-    clicks: bool
-    sent: bool
-    tags: bool
-    consent: bool
+    ORDER = "order"
+    CLICK = "click"
+    SENT = "sent"
+    TAG = "tag"
+    CONSENT = "consent"
 
 
-_ORDERS = frozenset(
-    "orders_count revenue average_order first_order_at last_order_at days_since_last_order usual_gap_days "
-    "favourite_category favourite_brand categories brands discount_share recency_score frequency_score "
-    "monetary_score lifecycle".split()
-)
-_CLICKS = frozenset({"human_clicks_30d", "last_click_at"})
-_SENT = frozenset({"sent_30d", "last_sent_at"})
+_READ: Mapping[Fact, frozenset[str]] = {
+    Fact.ORDER: frozenset(
+        "orders_count revenue average_order first_order_at last_order_at days_since_last_order usual_gap_days "
+        "favourite_category favourite_brand categories brands discount_share recency_score frequency_score "
+        "monetary_score lifecycle".split()
+    ),
+    Fact.CLICK: frozenset({"human_clicks_30d", "last_click_at"}),
+    Fact.SENT: frozenset({"sent_30d", "last_sent_at"}),
+    Fact.TAG: frozenset({"tags"}),
+    Fact.CONSENT: frozenset({"mailing_consent"}),
+}
+_Concerned = tuple[tuple[Route, ...], tuple[Mailing, ...]]
 
 
 class Stage:
@@ -66,20 +71,26 @@ class Stage:
         self.first_transport = next(iter(mailer.settings.transport))
         asked = [(one.name, one.start) for one in programme.routes if one.start is not None]
         asked += [(one.name, one.rule) for one in programme.mailings]
-        self.reads: Mapping[str, Reads] = {name: reads_of(rule, programme.segments) for name, rule in asked}
         self.prepared = {name: PreparedRule(rule, programme.segments) for name, rule in asked}
         self._revenue: list[int] = crowd.orders.revenue.tolist()
         self._walking: Person | None = None
+        self._concerned = {fact: self._concerned_by(fact) for fact in Fact}
+        self._may_wait: dict[str, bool] = {}
 
     def let_walk(self, one: Person) -> None:
         """Whose habits are asked for next."""
         self._walking = one
 
+    def concerned_by(self, fact: Fact | None) -> _Concerned:
+        """Whose start, and which campaigns' audience, may be other for it."""
+        return self._concerned[fact] if fact is not None else ((), ())
+
     def may_wait(self, message_class: str) -> bool:
         """Whether quiet hours or caps may hold up mails of this class at the sender."""
-        if message_class == TRANSACTIONAL:
-            return False
-        return self.slots.time.quiet.is_set or self.allowance.concerns(message_class)
+        if message_class not in self._may_wait:
+            is_held = self.slots.time.quiet.is_set or self.allowance.concerns(message_class)
+            self._may_wait[message_class] = message_class != TRANSACTIONAL and is_held
+        return self._may_wait[message_class]
 
     def went(self, at: int, message_class: str) -> Went:
         """A mail that went out before the beginning, as the caps count it."""
@@ -115,14 +126,12 @@ class Stage:
         moments = [from_micros(at) for at in last[-campaign.LAST_EVENTS :]]
         return campaign.shares_of(campaign.local_hours(moments, zone), prior)
 
+    def _concerned_by(self, fact: Fact) -> _Concerned:
+        def reads(rule: Rule | None) -> bool:
+            return rule is not None and bool(rules.fields_read(rule, self.programme.segments) & _READ[fact])
 
-def reads_of(rule: Rule, segments: Mapping[str, Rule]) -> Reads:
-    """Which facts change this rule's answer."""
-    names = rules.fields_read(rule, segments)
-    return Reads(
-        orders=bool(names & _ORDERS),
-        clicks=bool(names & _CLICKS),
-        sent=bool(names & _SENT),
-        tags="tags" in names,
-        consent="mailing_consent" in names,
-    )
+        routes = (one for one in self.programme.routes if one.journey.start.kind is StartKind.SEGMENT)
+        return (
+            tuple(one for one in routes if reads(one.start)),
+            tuple(one for one in self.programme.mailings if reads(one.rule)),
+        )

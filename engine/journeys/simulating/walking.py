@@ -21,7 +21,7 @@ from engine.journeys.simulating.inside import Inside
 from engine.journeys.simulating.person import Person
 from engine.journeys.simulating.posting import Mail, Post, Reply
 from engine.journeys.simulating.programme import BIRTH_DATE, Mailing, Route
-from engine.journeys.simulating.stage import Reads, Stage
+from engine.journeys.simulating.stage import Fact, Stage
 from engine.model import EnrolmentState
 from engine.rules import Rule
 from engine.store import from_micros, to_micros
@@ -64,7 +64,7 @@ class Walk:
         self._heap: list[tuple[int, int, int, object]] = []
         self._seq = self._moves = 0
         self._her = Her(stage, one)
-        self._post = Post(stage, lives, tally, self._her, place, self._later)
+        self._post = Post(stage, lives, tally, self._her, place, self._later, self._went_out)
         self._inside: dict[str, Inside] = {}
         self._seen: dict[str, bool] = {}  # by journey: whether she was in its segment
         self._look_at: dict[str, int] = {}
@@ -90,6 +90,9 @@ class Walk:
     def _later(self, at: int, what: object) -> None:
         self._push(at, _MAIL if isinstance(what, Mail) else _FACT, what)
 
+    def _went_out(self, at: int) -> None:
+        self._touched(at, Fact.SENT)
+
     def _do(self, at: int, what: object) -> None:
         match what:
             case Happening():
@@ -108,8 +111,8 @@ class Walk:
                 if what.is_in and (what.woken_at == at or to_micros(what.place.due_at) <= at):
                     self._go_on(what, at)
             case Mail():
-                if what.due == at and what in self._post.waiting and self._post.hand_over(at):
-                    self._touched(at, sent=True)
+                if what.due == at and what in self._post.waiting:
+                    self._post.hand_over(at)
 
     # ------------------------------------------------------------ the beginning and the end
 
@@ -156,10 +159,10 @@ class Walk:
                 return
             self._one.buy(at, what.like)
             self._tally.bought(cents, what.cause)
-            self._touched(at, orders=True)
+            self._touched(at, Fact.ORDER)
         else:
             self._one.events.setdefault(what.kind, []).append(at)
-            self._touched(at)
+            self._touched(at, None)
         for route in self._stage.programme.routes:
             start = route.journey.start
             if start.kind is kind and (kind is StartKind.ORDER or start.name == what.kind):
@@ -182,9 +185,9 @@ class Walk:
             self._tally.clicks += 1
             if what.inside is not None:
                 self._her.clicked[what.inside.route.name] = at
-            self._touched(at, clicks=True)
+            self._touched(at, Fact.CLICK)
         elif what.kind == OPEN:
-            self._touched(at)
+            self._touched(at, None)
         else:
             self._opts_out(at)
 
@@ -192,41 +195,20 @@ class Walk:
         if not self._one.has_opted_out:
             self._one.has_opted_out = True
             self._tally.opt_outs += 1
-            self._touched(at, consent=True)
+            self._touched(at, Fact.CONSENT)
 
-    def _touched(
-        self,
-        at: int,
-        *,
-        orders: bool = False,
-        clicks: bool = False,
-        sent: bool = False,
-        tags: bool = False,
-        consent: bool = False,
-    ) -> None:
+    def _touched(self, at: int, fact: Fact | None) -> None:
         """Something is other than it was: whoever asks for it looks again, and her journeys are told."""
         self._her.touch()
-        stage = self._stage
-
-        def concerns(reads: Reads | None) -> bool:
-            return reads is not None and (
-                (orders and reads.orders)
-                or (clicks and reads.clicks)
-                or (sent and reads.sent)
-                or (tags and reads.tags)
-                or (consent and reads.consent)
-            )
-
-        for route in stage.programme.routes:
-            if route.name in self._seen and concerns(stage.reads.get(route.name)):
-                self._look_again(route, at)
-        for mailing in stage.programme.mailings:
-            if concerns(stage.reads.get(mailing.name)):
-                self._matches.pop(mailing.name, None)
-                self._expect_round(mailing, at)
-        if not sent:
+        routes, mailings = self._stage.concerned_by(fact)
+        for route in routes:
+            self._look_again(route, at)
+        for mailing in mailings:
+            self._matches.pop(mailing.name, None)
+            self._expect_round(mailing, at)
+        if fact is not Fact.SENT:
             for inside in self._inside.values():
-                if inside.is_in and inside.woken_at != at:
+                if inside.state is EnrolmentState.WAITING and inside.woken_at != at:
                     inside.woken_at = at
                     self._push(at, _TURN, inside)
 
@@ -236,10 +218,10 @@ class Walk:
         """The next occurrence at which she might be meant."""
         holds, until = self._match_of(mailing, at)
         from_when = at if holds else until
-        due = next((one.due for one in mailing.rounds if one.due >= max(from_when, at + 1)), NEVER)
-        self._round_at[mailing.name] = due
-        if due != NEVER:
-            self._push(due, _ROUND, mailing)
+        one = mailing.round_from(max(from_when, at + 1)) if from_when != NEVER else None
+        self._round_at[mailing.name] = one.due if one else NEVER
+        if one is not None:
+            self._push(one.due, _ROUND, mailing)
 
     def _match_of(self, mailing: Mailing, at: int) -> tuple[bool, int]:
         found = self._matches.get(mailing.name)
@@ -249,7 +231,8 @@ class Walk:
 
     def _come_round(self, mailing: Mailing, at: int) -> None:
         moment = from_micros(at)
-        one = next(each for each in mailing.rounds if each.due == at)
+        one = mailing.round_from(at)
+        assert one is not None
         if self._match_of(mailing, at)[0] and not (mailing.exclude and self._her.holds(mailing.exclude, moment)):
             self._post.plan(one.campaign, one.occurrence.name, moment)
         self._expect_round(mailing, at)
@@ -360,7 +343,7 @@ class Walk:
             tags = (*tags, step.tag)
         if tags != self._one.tags:
             self._one.tags = tags
-            self._touched(at, tags=True)
+            self._touched(at, Fact.TAG)
 
 
 def _next_number(before: Inside | None, route: Route, cause: str, at: int) -> int | None:

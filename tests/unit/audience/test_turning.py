@@ -163,6 +163,41 @@ def _profile(shop: SmallShop, number: int, at: datetime, zone: ZoneInfo):  # typ
     return who
 
 
+# ---------------------------------------------------------------- each field's own turn
+
+
+@pytest.mark.parametrize(
+    ("name", "turns_at"),
+    [
+        ("recency_score", "2026-03-02 08:30"),  # the first cut is her own 19 days: her 20th is beyond it
+        ("lifecycle", "2026-03-21 08:30"),  # more than two of her intervals of 19 days
+        ("sent_30d", "2026-03-12 10:00"),
+        ("human_clicks_30d", "2026-03-14 11:00"),
+        ("age", "2026-05-04 00:00"),
+        ("last_sent_at", None),
+    ],
+)
+def test_a_field_turns_exactly_when_it_is_said_to(sqlite_store: Store, name: str, turns_at: str | None) -> None:
+    shop, zone = SmallShop(sqlite_store), ZoneInfo("UTC")
+    shop.contact(1, birth_date=date(1990, 5, 4))
+    shop.order(1, "2026-01-22 08:30")
+    shop.order(1, "2026-02-10 08:30")
+    shop.hit(shop.message(1, "2026-02-10 10:00"), "2026-02-12 11:00")
+    for one, bought in enumerate(["2026-02-09 12:00", "2026-01-20 12:00", "2026-01-10 12:00", "2026-01-01 12:00"], 2):
+        shop.contact(one)
+        shop.order(one, bought)
+    audience.refresh(sqlite_store, AT, zone)
+
+    (seen,) = audience.foreseen(sqlite_store, [1], AT, zone, "EUR", list(rules.TURNING))
+
+    moment_of_turn = None if turns_at is None else moment(turns_at)
+    assert moment_of_turn == seen.turns.get(name)
+    if moment_of_turn is not None:
+        just_before = _profile(shop, 1, moment_of_turn - timedelta(microseconds=1), zone)
+        assert getattr(seen.profile, name) == getattr(just_before, name)
+        assert getattr(just_before, name) != getattr(_profile(shop, 1, moment_of_turn, zone), name)
+
+
 # ---------------------------------------------------------------- birthdays
 
 

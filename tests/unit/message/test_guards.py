@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import RenderFailed
-from engine.message.guards import address, address_part, bounded_operation, style_value
+from engine.message.guards import address, address_part, bounded_operation, is_plain_base, style_value
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,22 @@ def test_what_would_fill_the_memory_is_refused_before_it_is_computed(
 ) -> None:
     with pytest.raises(RenderFailed):
         bounded_operation(operator, left, right)
+
+
+@pytest.mark.parametrize(
+    ("base", "is_plain"),
+    [
+        ("https://mail.shop.test", True),
+        ("http://localhost:8025", True),
+        ("https://shop.test/mail_1/a.b-c", True),
+        ("https://shop.test/a=b", False),
+        ("https://shop.test/?a", False),
+        ("https://Shop.test", False),
+        ("https://shop.test/a b", False),
+        ("https://me@shop.test", False),
+        ("https://shöp.test", False),
+        ("", False),
+    ],
+)
+def test_a_plain_base_needs_no_second_look_in_any_mail(base: str, is_plain: bool) -> None:
+    assert is_plain == is_plain_base(base)
