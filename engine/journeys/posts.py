@@ -64,7 +64,7 @@ def posts(mailer: Mailer) -> list[Post]:
 
 
 def newcomer(post: Post, contact_id: int, cause: str, since: datetime | None, keys: Keys) -> Newcomer:
-    """Somebody whom this brings to the journey's first step; `since` when it happened, where it is an event or order."""
+    """Somebody whom this brings to the journey's first step; `since` is when her event or order happened."""
     journey = post.journey
     return Newcomer(
         journey=journey.name,

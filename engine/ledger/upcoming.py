@@ -70,15 +70,15 @@ def paused_journeys(store: Store) -> list[tuple[str, str]]:
 
 def overdue_steps(store: Store, until: datetime) -> list[Overdue]:
     """Running journeys with steps that were due by then and nobody has taken."""
-    first = (
-        sa.select(enrolment.c.journey, enrolment.c.due_at)
-        .join(journey, journey.c.name == enrolment.c.journey)
-        .where(enrolment.c.due_at <= until, journey.c.state == CampaignState.RUNNING)
-        .order_by(enrolment.c.due_at)
-        .limit(MOST_LATE)
-        .subquery()
-    )
-    return _overdue(store, first.c.journey, first.c.due_at)
+    running = sa.select(journey.c.name).where(journey.c.state == CampaignState.RUNNING).order_by(journey.c.name)
+    late = sa.select(enrolment.c.journey, enrolment.c.due_at).where(enrolment.c.due_at <= until)
+    with store.read() as db:
+        names = list(db.scalars(running))
+    found = []
+    for name in names:  # one after the other, since the index on `due_at` is by journey
+        first = late.where(enrolment.c.journey == name).order_by(enrolment.c.due_at).limit(MOST_LATE).subquery()
+        found += _overdue(store, first.c.journey, first.c.due_at)
+    return found
 
 
 def overdue_calls(store: Store, until: datetime) -> list[Overdue]:
@@ -95,8 +95,8 @@ def _overdue(store: Store, name: sa.ColumnElement[str], due_at: sa.ColumnElement
 
 
 def _next_timers(db: sa.Connection) -> dict[str, datetime]:
-    """Of the timers that ring next, the first of each journey."""
-    soon = sa.select(enrolment.c.journey, enrolment.c.due_at).where(enrolment.c.due_at.is_not(None))
-    first = soon.order_by(enrolment.c.due_at).limit(MOST_LATE).subquery()
-    wanted = sa.select(first.c.journey, sa.func.min(first.c.due_at)).group_by(first.c.journey)
-    return dict(map(tuple, db.execute(wanted)))
+    """The timer of each journey that rings next."""
+    of_it = (enrolment.c.journey == journey.c.name, enrolment.c.due_at.is_not(None))
+    first = sa.select(sa.func.min(enrolment.c.due_at)).where(*of_it).scalar_subquery()
+    found = db.execute(sa.select(journey.c.name, first.label("rings_at")))
+    return {row.name: row.rings_at for row in found if row.rings_at is not None}

@@ -45,7 +45,8 @@ __all__ = [
 
 from engine.message.dkim import Signer, load_signer, signers_for
 from engine.message.framing import Body, MailFrame, mail_frame
-from engine.message.fusing import Encoded, Way, render_mail
+from engine.message.fused_parts import Way
+from engine.message.fusing import Encoded, render_mail
 from engine.message.gate import Expected, check_mail
 from engine.message.guards import is_plain_base
 from engine.message.headers import Mailbox, MailHeaders, feedback_id, mailbox

@@ -4,35 +4,29 @@ What the bytes decode to is what `render` gives, exactly. Where the fused progra
 them, `render` itself is asked, and what it says or raises counts: so faults and limits are the same by construction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 from jinja2 import TemplateError, nodes
-from jinja2.runtime import Context
 from markupsafe import escape
 
 from engine.message.compiled import CompiledTemplate, Part
-from engine.message.dialects import Dialect, Kind, Literal, NotFused, fusable, repeated_sites
+from engine.message.dialects import Dialect, Kind, NotFused, fusable, repeated_sites
 from engine.message.encoding import (
     GUARDED,
     HELD_SOFT,
-    HTML_VALUES,
-    TEXT_VALUES,
     Address,
     Blank,
-    Fixed,
     Ragged,
-    are_plain,
-    own_address,
     piece,
     quoted_printable,
 )
+from engine.message.fused_parts import MARKUP, FusedPart, Setting, Way, Written
 from engine.message.generating import generated
 from engine.message.guards import address
-from engine.message.pens import Pen, prices
+from engine.message.pens import prices
 from engine.message.plain_text import tidied
 from engine.message.rendering import (
     FAULTS,
@@ -44,18 +38,11 @@ from engine.message.rendering import (
     run,
     values_of,
 )
-from engine.message.sandbox import Frame, LinkAddresses, Sandbox, bounded_tree, sandbox
+from engine.message.sandbox import LinkAddresses, Sandbox, bounded_tree, sandbox
 from engine.rules import seen
 
 _NOTHING: dict[str, Any] = {}
 _ATTRIBUTES = type(seen({}, "attributes"))
-
-_MOST_FORMS = 2_000
-MARKUP = -1  # the mark of something printed that was escaped before
-OWN = -2  # the mark of a message whose own addresses are known to be in order
-
-Pieces = list[Any]
-Way = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +74,6 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """One part of a message: its pieces, and how it came about."""
-
-    said: str  # the pieces as one
-    pieces: Pieces
-    way: tuple[int, ...]  # the branches taken
-    form: "Form"
-
-
-@dataclass(frozen=True, slots=True)
 class Trace:
     """A message's parts, what all its counted links begin with, and one of its own addresses."""
 
@@ -105,96 +82,6 @@ class Trace:
     text: Written
     prefix: str
     own: str  # an address of the engine's own, where these are known to be in order
-
-
-@dataclass(slots=True, kw_only=True)
-class Form:
-    """What is known of one way through a part: where values stand in it, and which of them are plain as a rule.
-
-    Plain ones are looked at all together. Where one was not plain, its place is looked at by itself from then on.
-    """
-
-    has_markup: bool  # was anything printed that was escaped before?
-    plain: list[int]
-    plain_values: Callable[[Pieces], tuple[str, ...]]
-    odd: list[int]
-
-    def encode(self, pieces: Pieces, known: Mapping[str, str], *, escaped: bool) -> None:
-        """Put the pieces of values in their places. Raises Ragged in a text part."""
-        if self.plain and not are_plain(self.plain_values(pieces), escaped=escaped):
-            found = {place for place in self.plain if not are_plain((pieces[place],), escaped=escaped)}
-            self.odd += found
-            self.plain = [place for place in self.plain if place not in found]
-            self.plain_values = picking(self.plain)
-        for place in self.odd:
-            pieces[place] = known[pieces[place]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FusedPart:
-    """One part as a program."""
-
-    kind: Kind
-    root: Callable[..., None]
-    reads_context: bool
-    environment: Sandbox
-    literals: Mapping[int, Literal]  # by the identity of the piece
-    has_blanks: bool
-    most_lost: int  # characters that a literal is shorter than in the plain text
-    forms: dict[tuple[int, ...], Form] = field(default_factory=dict)
-
-    def words(self, setting: "Setting") -> str:
-        """Run a program of words."""
-        return "".join(self._run(setting, []))
-
-    def written(self, setting: "Setting") -> Written:
-        """Run it, and encode the values. Raises Ragged in a text part."""
-        way = [OWN] if setting.is_sound else []
-        pieces = self._run(setting, way)
-        taken = tuple(way)
-        form = self.forms.get(taken) or self._form(taken, pieces)
-        is_html = self.kind is Kind.HTML
-        form.encode(pieces, HTML_VALUES if is_html else TEXT_VALUES, escaped=is_html)
-        if self.has_blanks:
-            return Written("".join(_without_edges(pieces)), pieces, taken, form)
-        return Written("".join(pieces), pieces, taken, form)
-
-    def _run(self, setting: "Setting", way: list[int]) -> Pieces:
-        pieces: Pieces = []
-        context = Context(self.environment, setting.parent, None, {}) if self.reads_context else None
-        pen = Pen(setting.frame, self.kind, way)
-        own = GUARDED.__getitem__ if not setting.is_sound else own_address if self.kind is not Kind.WORDS else str
-        known = setting.attribute, setting.field, setting.prices
-        self.root(context, setting.parent.get, pieces, way.append, pen.prefix, pen, *known, own)
-        return pieces
-
-    def _form(self, way: tuple[int, ...], pieces: Pieces) -> Form:
-        places = [number for number, one in enumerate(pieces) if not isinstance(one, Fixed | Address)]
-        if len(self.forms) >= _MOST_FORMS:
-            self.forms.clear()
-        self.forms[way] = form = Form(has_markup=MARKUP in way, plain=places, plain_values=picking(places), odd=[])
-        return form
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What all programs of one message read."""
-
-    parent: dict[str, Any]
-    frame: Frame
-    attribute: Callable[[str], Any]  # a contact's column as it was imported
-    field: Callable[[str], Any]  # the same as templates see it
-    prices: Mapping[float, str]
-    is_sound: bool  # are the engine's own addresses known to be in order?
-
-
-def picking(numbers: Sequence[int]) -> Callable[[Pieces], tuple[Any, ...]]:
-    """Gives the pieces with these numbers."""
-    if not numbers:
-        return lambda _pieces: ()
-    if len(numbers) == 1:
-        return lambda pieces: (pieces[numbers[0]],)
-    return itemgetter(*numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,22 +209,6 @@ def _text(fused: Fused, setting: Setting, values: dict[str, Any]) -> tuple[str, 
     if len(found.said) + len(found.pieces) * fused.text.most_lost > LARGEST_OUTPUT:
         raise NotFused("a message that may be too large")
     return tidied_pieces(found.said), found if found.said else None
-
-
-def _without_edges(pieces: Pieces) -> Pieces:
-    """The pieces without the blanks beside line ends, as `tidied` wants it."""
-    kept: Pieces = []
-    held: Pieces = []  # blanks, until it is known what follows them
-    for one in pieces:
-        if type(one) is Blank:
-            held.append(one)
-            continue
-        if held:
-            if not one.startswith("\r\n") and kept and not kept[-1].endswith("\r\n"):
-                kept += held
-            held = []
-        kept.append(one)
-    return kept
 
 
 def tidied_pieces(text: str) -> str:

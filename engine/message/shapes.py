@@ -12,7 +12,8 @@ from functools import lru_cache
 
 from engine.message.encoding import Address, End
 from engine.message.findings import WARN_BYTES, findings_in, findings_in_words, links_in, visible_text
-from engine.message.fusing import OWN, Encoded, FusedPart, Pieces, Trace, Written, picking
+from engine.message.fused_parts import OWN, FusedPart, Pieces, Written, picking
+from engine.message.fusing import Encoded, Trace
 from engine.message.plain_text import tidied
 from engine.message.suspects import DOUBTS, UNSOUND, Doubt, is_doubtful, is_fragile, is_local, touchy
 from engine.model import Finding

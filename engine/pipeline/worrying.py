@@ -24,6 +24,8 @@ _SLOW_LOOK_SECONDS = 0.05
 _SHARE_OF_A_CORE = 20  # a slow look is taken again after so many times its length
 _FREE_BYTES, _FREE_SHARE = 1 << 30, 0.05  # a disk is nearly full below the smaller of these
 
+_CALLS_TOLD = timedelta(days=4)  # three in which a webhook is tried, and one more in which its end is worth a word
+
 _complaints_seen: dict[str, tuple[float, list[str]]] = {}  # by database: until when this process believes them
 
 
@@ -129,6 +131,21 @@ def _late_journeys(mailer: Mailer, at: datetime) -> Iterator[Worry]:
         yield Worry(cause="late:webhooks", text=f"{calls} due since {one.since:%Y-%m-%d %H:%M} UTC")
 
 
+def _held_journeys(mailer: Mailer, at: datetime) -> Iterator[Worry]:
+    """Whom a fault of a rule or a template holds, and webhooks that don't answer."""
+    for held in ledger.held_up(mailer.store):
+        people = f"{held.enrolments} {'person is' if held.enrolments == 1 else 'people are'}"
+        text = f"{people} held at {held.journey}/{held.step}: {shortened(held.reason)}"
+        yield Worry(cause=f"held:{held.journey}/{held.step}", text=text)
+    for step, fault in ledger.template_faults(mailer.store).items():
+        text = f"{step} goes on with the last good template: {shortened(fault)}"
+        yield Worry(cause=f"template:{step}", text=text)
+    troubled = ledger.troubled_calls(mailer.store, at - _CALLS_TOLD)
+    if troubled:
+        calls = "a webhook of a journey fails" if len(troubled) == 1 else f"{len(troubled)} webhooks of journeys fail"
+        yield Worry(cause="webhooks", text=f"{calls}: {shortened(troubled[-1].trouble)}")
+
+
 def _number(number: int, one: str, many: str) -> str:
     said = f"{number}" if number < ledger.MOST_LATE else f"{number} or more"
     return f"{said} {one} is" if number == 1 else f"{said} {many} are"
@@ -164,5 +181,6 @@ _LOOKS = (
     _questions,
     _schedules,
     _late_journeys,
+    _held_journeys,
     _processes,
 )

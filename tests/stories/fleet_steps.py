@@ -76,11 +76,11 @@ class Fleet:
             return db.execute(left).first() is not None
 
     def holders(self) -> list[Worker]:
-        """The workers that hold a batch now."""
+        """The workers that hold a batch; those that were killed with one, too, until it is taken over."""
         with self.mailer.store.read() as db:
             names = db.scalars(sa.select(batch.c.owner).where(batch.c.state == "leased"))
             owners = {int(name.split("|")[2]) for name in names}
-        return [one for one in self.workers if one.pid in owners and one.is_alive()]
+        return [one for one in self.workers if one.pid in owners]
 
     def stop(self, *workers: Worker) -> None:
         """End them in order; all, where none is named."""

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from fault_trial import DEPTH, SEED
 from faulty_server import FaultyServer
 from fleet_steps import NEVER, Fleet
+from journey_shop import MAIL_WAIT_MAIL, contacts, let_in, write_journey
 from running_shop import running, until
 from sender_host import SenderHost
 from sink import Sink
 from story_shop import PEOPLE, Shop, address, people
 
-from engine import fleet, ledger
+from engine import fleet, journeys, ledger
 from engine.pipeline import Stop
 from engine.store.tables import batch
 
@@ -35,29 +36,30 @@ def ours(shop: Shop, host: SenderHost, tmp_path: Path) -> Iterator[Fleet]:
 
 def come_and_go(ours: Fleet, plan: int, changes: int) -> dict[str, int]:
     """Workers are added, ended in order and killed, drawn from the seed, until so many have changed."""
-    random, done = Random(f"{SEED} fleet"), {"added": 0, "ended": 0, "killed": 0, "killed with a batch": 0}
-    while sum(done.values()) - done["killed with a batch"] < changes:
+    random, done = Random(f"{SEED} fleet"), {"added": 0, "ended": 0, "killed": 0, "with a batch": 0}
+    while done["added"] + done["ended"] + done["killed"] < changes:
         assert ours.is_open(plan), f"they ran out of messages after {done}: plan more"
         living = [one for one in ours.workers if one.is_alive()]
-        if len(living) < 2 or (len(living) < 5 and random.random() < 0.5):
+        if len(living) < 2 or (len(living) < 5 and random.random() < 0.4):
             ours.worker(lease=[3.0])
             done["added"] += 1
             continue
-        victim = random.choice(ours.holders() or living)
-        victim.rest(random.random() * 0.2)
-        if random.random() < 0.5:
+        until(lambda: any(one.is_alive() for one in ours.holders()), "nobody sends")
+        victim = random.choice([one for one in ours.holders() if one.is_alive()] or living)
+        victim.rest(random.random() * 0.1)
+        if done["ended"] < done["killed"]:
             ours.stop(victim)
             done["ended"] += 1
         else:
-            done["killed with a batch"] += victim in ours.holders()
             assert victim.kill_if_alive()
+            done["with a batch"] += victim in ours.holders()
             done["killed"] += 1
         fleet.hint_ready(ours.mailer, ours.mailer.clock())
     return done
 
 
 def sent_while_workers_come_and_go(ours: Fleet, tag: str, changes: int, capsys: pytest.CaptureFixture[str]) -> None:
-    plan, began = ours.shop.released(tag, 25), time.monotonic()
+    plan, began = ours.shop.released(tag, 100), time.monotonic()
 
     done = come_and_go(ours, plan, changes)
     ours.worker(lease=[3.0])
@@ -81,7 +83,7 @@ def test_workers_are_added_ended_and_killed_while_they_send(ours: Fleet, capsys:
 @pytest.mark.soak
 @on_postgresql
 def test_a_hundred_workers_come_and_go_while_they_send(ours: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
-    ours.shop.import_text("contacts", people(PEOPLE, PEOPLE + 8_000))
+    ours.shop.import_text("contacts", people(PEOPLE, PEOPLE + 20_000))
     sent_while_workers_come_and_go(ours, "more", 200, capsys)
 
 
@@ -130,6 +132,25 @@ def test_a_worker_needs_its_settings_and_the_secret_and_no_other_file(ours: Flee
 
     ours.assert_once_each(plan)
     assert {"config.toml", "secret.key", "state"} == {one.name for one in folder.iterdir()}
+
+
+@on_postgresql
+def test_a_worker_sends_a_journeys_mails_without_its_files(ours: Fleet) -> None:
+    write_journey(ours.shop, MAIL_WAIT_MAIL)
+    ours.mailer = ours.shop.open()
+    now = ours.mailer.clock()
+    journeys.start(ours.mailer, "story", now)
+    let_in(ours.mailer, "story", contacts(ours.mailer, 25), now)
+    for step in journeys.STEPS:
+        step(ours.mailer, now)
+    with ours.mailer.store.read() as db:
+        plan = db.scalars(sa.select(batch.c.plan_id).distinct()).one()
+
+    ours.worker(ours.machine("north"), "north")
+    ours.all_sent(plan)
+    ours.stop()
+
+    assert {address(n): 1 for n in range(25)} == dict(ours.server.recipients())
 
 
 @on_postgresql

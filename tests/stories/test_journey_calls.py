@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from journey_shop import contacts, let_in, write_journey
 from story_shop import Shop, address
 
-from engine import journeys, ledger
+from engine import journeys, ledger, pipeline
 from engine.pipeline import Mailer
 from engine.store.tables import call
 
@@ -123,6 +123,8 @@ def test_after_three_days_a_call_is_given_up_and_told(mailer: Mailer, hook: Hook
     assert AT + timedelta(days=2, hours=12) < at <= AT + timedelta(days=3)
     (told,) = ledger.troubled_calls(mailer.store, AT)
     assert (None, "HTTP 503") == (told.due_at, told.trouble)
+    told_of = {one.cause: one.text for one in pipeline.worries(mailer, at)}
+    assert "a webhook of a journey fails: HTTP 503" == told_of["webhooks"]
 
 
 def test_a_caller_that_dies_leaves_the_call_to_others_after_a_while(mailer: Mailer, hook: Hook) -> None:

@@ -248,6 +248,12 @@ def test_a_broken_template_is_told_and_the_last_good_one_goes_on(shop: Shop) -> 
 
     assert {"story/hello": 1} == mails(mailer)
     assert ["story/hello"] == list(ledger.template_faults(mailer.store))
+    assert "template:story/hello" in causes(mailer)
+
+
+def causes(mailer: Mailer) -> set[str]:
+    """What `mailer status`, `/ready` and [alerts] would tell of."""
+    return {one.cause for one in pipeline.worries(mailer, AT)}
 
 
 def hashes(mailer: Mailer) -> list[str]:
@@ -277,6 +283,7 @@ def test_a_rule_that_can_not_be_read_holds_her_alone_and_is_told(shop: Shop) -> 
     (held,) = ledger.held_up(mailer.store)
     assert ("story", "which", 1) == (held.journey, held.step, held.enrolments)
     assert "spring" in held.reason
+    assert "held:story/which" in causes(mailer)
     (shop.folder / "segments.toml").write_text('[spring]\nwhere = "orders_count > 0"\n')
     journeys.advance(mailer, AT + timedelta(hours=1))
     assert {"sound/hello": 2, "story/hello": 1} == mails(mailer)

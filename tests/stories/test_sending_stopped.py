@@ -120,8 +120,8 @@ def test_a_sender_that_sleeps_past_its_lease_hands_over_nothing_more_and_its_lat
     wait_for_the_lease_to_run_out(mailer)
     pipeline.send_due(mailer, pipeline.Stop(), plan)
 
-    # Its window (from the 21st on) is in doubt as long as it sleeps, and the last two before it, whose answers came when
-    # the window was granted already; all others have their mail.
+    # Its window (from the 21st on) is in doubt as long as it sleeps, and the last two before it, whose answers came
+    # when the window was granted already; all others have their mail.
     window = {address(n) for n in range(18, granted)}
     assert window == in_state(standings(mailer, plan), MessageState.UNCERTAIN)
     assert EVERYBODY - window == in_state(standings(mailer, plan), MessageState.SENT)

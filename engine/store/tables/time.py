@@ -148,8 +148,8 @@ Index(
     postgresql_where=text("state = 'waiting'"),
 )
 
-# Somebody is at these enrolments. Apart from them: they lie all over their table, and a claim of 500 would write as many
-# pages; these lie together, and there are few of them.
+# Somebody is at these enrolments. Apart from them: those lie all over their table, and a claim of 500 would write as
+# many pages; these lie together, and there are few of them.
 enrolment_hold = Table(
     "enrolment_hold",
     metadata,
