@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from engine.model import FieldKind, Profile
 from engine.rules.evaluating import NO_SEGMENTS, Scene, holds, segment_named, value_of
@@ -30,7 +30,7 @@ from engine.rules.tree import (
     leaves,
     values_in,
 )
-from engine.rules.values import Loose, field_of, is_missing, number_of
+from engine.rules.values import Loose, is_missing, number_of, seen
 
 Standing = tuple[bool, datetime | None]  # whether it holds, and until when that stands; None: until something happens
 
@@ -47,20 +47,30 @@ _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
+class Subject(Protocol):
+    """A contact at a moment, for whom only what is asked for needs to be found out."""
+
+    def read(self, name: str) -> Any:
+        """What her profile holds under this name (`attributes.X` too)."""
+
+    def profile(self) -> Profile:
+        """All of it."""
+
+
 class _Look:
     """One contact at one moment; each field is read once."""
 
-    __slots__ = ("_scene", "_seen", "at", "profile", "segments", "turns")
+    __slots__ = ("_scene", "_seen", "at", "segments", "turns", "who")
 
-    def __init__(self, profile: Profile, at: datetime, turns: Turns, segments: Mapping[str, Rule]) -> None:
-        self.profile, self.at, self.turns, self.segments = profile, at, turns, segments
+    def __init__(self, who: Subject, at: datetime, turns: Turns, segments: Mapping[str, Rule]) -> None:
+        self.who, self.at, self.turns, self.segments = who, at, turns, segments
         self._seen: dict[str, Any] = {}
         self._scene: Scene | None = None
 
     def field(self, name: str) -> Any:
         """What a rule sees under this name."""
         if name not in self._seen:
-            self._seen[name] = field_of(self.profile, name)
+            self._seen[name] = seen(self.who.read(name), name)
         return self._seen[name]
 
     @property
@@ -81,9 +91,9 @@ class PreparedRule:
         self._segments = segments
         self._asked = _condition(rule.tree, rule, segments)
 
-    def outlook(self, profile: Profile, at: datetime, turns: Turns) -> Standing:
+    def outlook(self, who: Subject, at: datetime, turns: Turns) -> Standing:
         """Does it hold for this contact now, and until when does that stand? As `rules.outlook` has it."""
-        return self._asked(_Look(profile, at, turns, self._segments))
+        return self._asked(_Look(who, at, turns, self._segments))
 
 
 def _condition(condition: Condition, rule: Rule, segments: Mapping[str, Rule]) -> _Asked:
@@ -141,7 +151,7 @@ def _atom(atom: Atom, rule: Rule) -> _Asked:
     alone = Rule(source=rule.source, tree=atom, names=rule.names, segments=frozenset(), size=1)
 
     def asked(look: _Look) -> Standing:
-        found = outlook(alone, look.profile, look.at, look.turns, look.segments)
+        found = outlook(alone, look.who.profile(), look.at, look.turns, look.segments)
         return found.holds, found.until
 
     return asked
@@ -179,7 +189,7 @@ def _days_against(other: Value, op: str) -> _Asked:
     compared, constant = _COMPARED[op], other.value if isinstance(other, Literal) else None
 
     def asked(look: _Look) -> Standing:
-        bought_at = look.profile.last_order_at
+        bought_at = look.who.read(_LAST_ORDER)
         number = constant if constant is not None else value_of(other, look.scene)
         if isinstance(number, Loose):
             number = number_of(number)
@@ -199,6 +209,7 @@ def _days_against(other: Value, op: str) -> _Asked:
     return asked
 
 
+_LAST_ORDER = "last_order_at"
 _DAYS = Field(name=DAYS_SINCE, kind=FieldKind.NUMBER)
 
 

@@ -50,8 +50,11 @@ class Fleet:
         return self.workers[-1]
 
     def listening(self, number: int) -> None:
-        """Wait until so many workers take hints."""
+        """Wait until so many workers take hints, and one of them rests: it has followed a hint that meant nothing."""
         until(lambda: number == len(self.hints("SELECT id FROM procrastinate_workers")), "no worker takes hints")
+        self.hints("INSERT INTO procrastinate_jobs (queue_name, task_name, args) VALUES ('send', 'look', "
+                   "jsonb_build_object('plan', 0, 'batch', 0))")  # fmt: skip
+        until(lambda: [] == self.hints(), "nobody follows hints")
 
     def hints(self, statement: str = "SELECT queueing_lock FROM procrastinate_jobs ORDER BY id") -> list[Any]:
         """What lies in the hints' tables."""

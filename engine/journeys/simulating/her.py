@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from engine import rules
 from engine.campaign import PlanOptions
@@ -45,13 +46,18 @@ class Her:
             self._profile, self._at = self._stage.glass.profile(self.one, at), micros
         return self._profile
 
+    def read(self, name: str, at: datetime) -> Any:
+        """One field of her profile."""
+        return self._stage.glass.read(self.one, at, name)
+
     def holds(self, rule: Rule, at: datetime) -> bool:
         """Does the rule hold for her now?"""
         return rules.evaluate(rule, self.profile(at), at, self._stage.programme.segments)
 
     def outlook(self, rule: PreparedRule, at: datetime) -> tuple[bool, int]:
         """Does it hold, and until when does that stand (NEVER: until something happens)?"""
-        holds, until = rule.outlook(self.profile(at), at, partial(self._stage.glass.turns, self.one, at))
+        glass = self._stage.glass
+        holds, until = rule.outlook(_Subject(self, at), at, partial(glass.turns, self.one, at))
         return holds, NEVER if until is None else to_micros(until)
 
     def came(self, inside: Inside, what: str, since: datetime) -> bool:
@@ -114,6 +120,23 @@ class Her:
         since = from_micros(at - MONTH)
         while self.went and self.went[0].at <= since:
             del self.went[0]
+
+
+class _Subject:
+    """Her, for a prepared rule: no field is drawn that isn't asked for."""
+
+    __slots__ = ("_at", "_her")
+
+    def __init__(self, her: Her, at: datetime) -> None:
+        self._her, self._at = her, at
+
+    def read(self, name: str) -> Any:
+        """One field of her profile."""
+        return self._her.read(name, self._at)
+
+    def profile(self) -> Profile:
+        """All that any rule reads."""
+        return self._her.profile(self._at)
 
 
 _NO_PICKS = Picks()

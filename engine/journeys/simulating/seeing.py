@@ -9,6 +9,7 @@ import statistics
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,6 +25,9 @@ from engine.store import from_micros, to_micros
 # Whom her clock and her language are known by; whoever plans a mail asks for these.
 ALWAYS = ("email", "language", "country", "region", "timezone", "last_order_at")
 _SPARE = 400 * DAY
+_ATTRIBUTES = "attributes."
+# What stands in a profile of which nothing is known.
+_UNKNOWN = {field.name: getattr(Profile(contact_id=0), field.name) for field in fields(Profile)}
 
 
 class Glass:
@@ -49,6 +53,19 @@ class Glass:
         for name, draw in self._moving:
             values[name] = draw(self, one, now, at)
         return Profile(tags=one.tags, **values)
+
+    def read(self, one: Person, at: datetime, name: str) -> Any:
+        """One field of the same profile; of those alone that were asked for at the beginning."""
+        draw = _MOVING.get(name)
+        if draw is not None:
+            return draw(self, one, to_micros(at), at)
+        if name == "tags":
+            return one.tags
+        if name.startswith(_ATTRIBUTES):
+            return one.attributes.get(name.removeprefix(_ATTRIBUTES))
+        if one.drawn is None:
+            one.drawn = self._drawn(one)
+        return one.drawn[name] if name in one.drawn else self._base(one).get(name, _UNKNOWN.get(name))
 
     def _base(self, one: Person) -> dict[str, Any]:
         """What never changes in a simulation."""

@@ -84,6 +84,12 @@ def test_every_field_is_as_the_audience_has_it_before_and_after_simulated_orders
     # The stored yardstick stays as it is until the next night, in the simulation as in the shop.
     audience.refresh_changed(mailer.store, later, mailer.zone)
     assert [glass.profile(one, later) for one in walkers] == _profiles(mailer, crowd.ids.tolist(), later)
+    for one in walkers:
+        whole = glass.profile(one, later)
+        assert {name: glass.read(one, later, name) for name in FIELDS} == {
+            name: getattr(whole, name) for name in FIELDS
+        }
+        assert glass.read(one, later, "attributes.shoe") == whole.attributes.get("shoe")
     seen = audience.foreseen(mailer.store, crowd.ids.tolist(), later, mailer.zone, mailer.currency, names)
     for one, foreseen in zip(walkers, seen, strict=True):
         own = {name: glass.turns(one, later, name) for name in TURNING}
