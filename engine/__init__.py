@@ -10,6 +10,6 @@ One recipient's walk, each step a line of `pipeline`:
     analysis   SO WHAT  lift with interval, revenue, profit, checks; takes numbers, never sessions
 
 The stages are siblings that never import each other. They meet in `model` values and in `pipeline`.
-Below them `ledger` (the only writer of a message's state) and `store` (the tables). `cli`, `web` and
-`scheduler` stand above and only call `pipeline`.
+Below them `ledger` (the only writer of a message's state) and `store` (the tables). `cli`, `web`, `scheduler` and
+`fleet` (hints to senders on other machines) stand above and only call `pipeline`.
 """

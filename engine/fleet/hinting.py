@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import ProgrammingError
 
 from engine import pipeline
 from engine.fleet import schema
@@ -26,19 +27,28 @@ def hint_ready(mailer: Mailer, at: datetime) -> None:
     """Hint at every batch that is due, or whose sender was lost, and that nothing holds back; safe from any process.
 
     A batch has one hint at a time, however often and by whomever this is called; where somebody else is at it, it
-    is left to them. Does nothing on SQLite, and where the hints' tables are missing.
+    is left to them. Does nothing on SQLite, and where the hints' tables are missing or may not be written.
     """
     if mailer.store.is_sqlite or schema.fault_of(mailer.store):
         return
     wanted = pipeline.runnable(mailer, at)
-    with mailer.store.write() as db, schema.within(db):
-        if not db.scalar(sa.text("SELECT pg_catalog.pg_try_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME}):
-            return
-        db.execute(_FORGET_ORPHANS, {"queue": QUEUE})
-        db.execute(_FORGET_STALE, {"queue": QUEUE, "locks": [_lock(one) for one in wanted]})
-        made = db.execute(_HINT, _rows(wanted)).rowcount if wanted else 0
+    try:
+        made = _sweep(mailer, wanted)
+    except ProgrammingError as fault:  # no rights: workers look for themselves, and no send fails for want of a hint
+        log.warning("not_hinted reason=%r", " ".join(str(fault.orig).split()))
+        return
     if made:
         log.info("hinted batches=%s", made)
+
+
+def _sweep(mailer: Mailer, wanted: Sequence[Runnable]) -> int:
+    """Make the hints that are missing, and forget those that mean nothing any more; gives the number of new ones."""
+    with mailer.store.write() as db, schema.within(db):
+        if not db.scalar(sa.text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME}):
+            return 0
+        db.execute(_FORGET_ORPHANS, {"queue": QUEUE})
+        db.execute(_FORGET_STALE, {"queue": QUEUE, "locks": [_lock(one) for one in wanted]})
+        return db.execute(_HINT, _rows(wanted)).rowcount if wanted else 0
 
 
 def _rows(wanted: Sequence[Runnable]) -> dict[str, object]:

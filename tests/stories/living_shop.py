@@ -118,25 +118,23 @@ class LiveShop:
         self._deeds = sorted(story.deeds, key=lambda one: one.at)
         self._clicks: list[tuple[datetime, int]] = []  # when, and in which message
         self._sent: set[int] = set()
+        self._now = BEGIN
 
-    def live(self, days: int) -> list[tuple[str, int, datetime]]:
-        """Live through the days; gives every mail that went out: of what, to whom, when."""
-        mailer, end = self._mailer, BEGIN + timedelta(days=days)
-        for name in self._story.journeys:
-            journeys.start(mailer, name, BEGIN)
-            publish_base(mailer, name, BEGIN)
-        for name in self._story.campaigns:
-            arm(mailer, name, BEGIN)
-        now = BEGIN
-        while now < end:
-            self._tick(now)
-            now = self._next(now)
+    def live(self, until: datetime) -> list[tuple[str, int, datetime]]:
+        """Live on up to a moment; gives every mail that went out so far: of what, to whom, when."""
+        mailer = self._mailer
+        if self._now == BEGIN:
+            for name in self._story.journeys:
+                journeys.start(mailer, name, BEGIN)
+                publish_base(mailer, name, BEGIN)
+            for name in self._story.campaigns:
+                arm(mailer, name, BEGIN)
+        while self._now < until:
+            self._tick(self._now)
+            self._now = self._next(self._now)
+        wanted = sa.select(message.c.campaign, message.c.contact_id, message.c.sent_at)
         with mailer.store.read() as db:
-            rows = db.execute(
-                sa.select(message.c.campaign, message.c.contact_id, message.c.sent_at).where(
-                    message.c.sent_at.is_not(None), message.c.sent_at < end
-                )
-            )
+            rows = db.execute(wanted.where(message.c.sent_at.is_not(None), message.c.sent_at < until))
             return sorted((row.campaign, row.contact_id, row.sent_at) for row in rows)
 
     def _tick(self, now: datetime) -> None:

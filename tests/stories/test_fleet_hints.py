@@ -94,6 +94,19 @@ def test_every_batch_that_is_ready_has_one_hint_however_often_it_is_hinted_at(ou
     assert sorted(f"{plan}/{number}" for number in wanted) == sorted(ours.hints())
 
 
+def test_who_may_not_write_hints_sends_all_the_same(ours: Fleet) -> None:
+    plan = ours.shop.released("few")
+    with ours.mailer.store.write() as db:
+        db.exec_driver_sql("DROP TABLE mailer_hints.procrastinate_jobs CASCADE")
+
+    fleet.hint_ready(ours.mailer, ours.mailer.clock())
+    ours.worker()
+    ours.all_sent(plan)
+
+    ours.stop()
+    ours.assert_once_each(plan)
+
+
 def test_a_batch_whose_lease_ran_out_is_hinted_at_and_one_that_is_held_no_more(ours: Fleet) -> None:
     plan, at = ours.shop.released("few"), ours.mailer.clock()
     claim = ledger.claim(ours.mailer.store, "another|machine|1|1", at)

@@ -1,9 +1,11 @@
 """The simulator's mails against those of the live engine over a real base in virtual time, where behaviour is fixed."""
 
 from collections import Counter
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from living_shop import BEGIN, Click, Deed, LiveShop, Scripted, Story
 
@@ -18,6 +20,7 @@ from engine.pipeline import Mailer
 from engine.store import from_micros
 from engine.store.tables import message, plan, plan_entry
 
+Mailed = tuple[str, int, datetime]
 ZONES = ("Europe/Helsinki,FI", "America/New_York,US", "Asia/Tokyo,JP", ",")
 WELCOME = """
 start = { segment = "fans" }
@@ -169,11 +172,11 @@ def story(folder: Path, limits: str = "") -> Story:
     )
 
 
-def simulated(told: Story, mailer: Mailer, days: int) -> Tally:
-    programme = load_programme(mailer, BEGIN, days, all_files=True)
-    crowd = read_crowd(mailer, BEGIN, names=programme.names, kinds=programme.kinds)
+def simulated(told: Story, mailer: Mailer, days: int, at: datetime = BEGIN) -> Tally:
+    programme = load_programme(mailer, at, days, all_files=True)
+    crowd = read_crowd(mailer, at, names=programme.names, kinds=programme.kinds)
     stage = Stage(mailer, crowd, programme)
-    beginnings = read_beginnings(mailer, programme, BEGIN)
+    beginnings = read_beginnings(mailer, programme, at)
     return run_world(stage, Scripted(told, crowd), beginnings, days, log=True)
 
 
@@ -190,7 +193,7 @@ def compare(told: Story, days: int) -> Tally:
     mailer = told.open()
     try:
         tally = simulated(told, mailer, days)
-        lived = LiveShop(told, mailer).live(days)
+        lived = LiveShop(told, mailer).live(BEGIN + timedelta(days=days))
 
         assert tally.log is not None
         assert sorted((name, who, from_micros(at)) for name, who, at in tally.log) == lived
@@ -214,3 +217,23 @@ def test_also_where_nights_and_weekends_are_quiet_and_caps_leave_little_room(tmp
 
     assert tally.capped > 20
     assert tally.capped == tally.capped_sent + tally.capped_expired + tally.capped_needless + tally.capped_waiting
+
+
+@pytest.mark.parametrize("limits", ["", LITTLE_ROOM])
+def test_a_forecast_made_while_all_is_under_way_goes_on_as_the_shop_does(tmp_path: Path, limits: str) -> None:
+    told = replace(story(tmp_path, limits), clicks=())
+    mailer, now = told.open(), BEGIN + timedelta(days=3, hours=5)
+    live = LiveShop(told, mailer)
+    before = live.live(now)
+
+    tally = simulated(told, mailer, 5, now)
+    after = live.live(now + timedelta(days=5))
+
+    assert len(after) - len(before) > 15
+    assert tally.log is not None
+    assert sorted((name, who, from_micros(at)) for name, who, at in tally.log) == after_only(after, before)
+    mailer.store.close()
+
+
+def after_only(lived: list[Mailed], before: list[Mailed]) -> list[Mailed]:
+    return sorted(set(lived) - set(before))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_fault_in_a_step_is_told_once_and_keeps_no_other_step_from_its_work(
     standing = ledger.state_of(mailer.store, CAMPAIGN)
     assert standing is not None
     assert CampaignState.ENDED is standing.state
+
+
+def test_whoever_waits_is_told_after_each_tick_and_when_campaigns_have_come_round(mailer: Mailer) -> None:
+    night, bounces = (Child(name=one, command=one, folder=mailer.folder, once=True, wanted=False) for one in ("n", "b"))
+    told: list[datetime] = []
+    rounds = scheduler.Rounds(mailer, night, bounces, tell=[lambda _mailer, at: told.append(at)])
+
+    rounds.tick()
+    assert [mailer.clock()] == told
+
+    rounds.repeats()
+    assert 2 == len(told)
 
 
 def damaged_plan(mailer: Mailer) -> dict[str, object]:
