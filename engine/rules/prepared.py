@@ -16,6 +16,7 @@ from engine.rules.evaluating import NO_SEGMENTS, Scene, holds, segment_named, va
 from engine.rules.horizon import DAYS_SINCE, TURNING, Turns, outlook
 from engine.rules.tree import (
     Ago,
+    Arithmetic,
     Atom,
     Compare,
     Condition,
@@ -30,7 +31,7 @@ from engine.rules.tree import (
     leaves,
     values_in,
 )
-from engine.rules.values import Loose, is_missing, number_of, seen
+from engine.rules.values import Loose, arithmetic, is_missing, number_of, seen
 
 Standing = tuple[bool, datetime | None]  # whether it holds, and until when that stands; None: until something happens
 
@@ -186,11 +187,11 @@ def _turning(still: _Asked, names: list[str]) -> _Asked:
 
 def _days_against(other: Value, op: str) -> _Asked:
     """Whole days since the last order against what stands still: they only grow, so the answer changes once at most."""
-    compared, constant = _COMPARED[op], other.value if isinstance(other, Literal) else None
+    compared, number_for = _COMPARED[op], _number(other)
 
     def asked(look: _Look) -> Standing:
         bought_at = look.who.read(_LAST_ORDER)
-        number = constant if constant is not None else value_of(other, look.scene)
+        number = number_for(look)
         if isinstance(number, Loose):
             number = number_of(number)
         number = cast("float | None", number)
@@ -207,6 +208,19 @@ def _days_against(other: Value, op: str) -> _Asked:
             return compared(days, number), None
 
     return asked
+
+
+def _number(value: Value) -> Callable[[_Look], Any]:
+    """What stands still, for one look."""
+    match value:
+        case Literal(value=constant):
+            return lambda _look: constant
+        case Field(name=name):
+            return lambda look: look.field(name)
+        case Arithmetic(op=op, left=left, right=right):
+            first, second = _number(left), _number(right)
+            return lambda look: arithmetic(op, first(look), second(look))
+    return lambda look: value_of(value, look.scene)
 
 
 _LAST_ORDER = "last_order_at"

@@ -219,7 +219,7 @@ def test_also_where_nights_and_weekends_are_quiet_and_caps_leave_little_room(tmp
     assert tally.capped == tally.capped_sent + tally.capped_expired + tally.capped_needless + tally.capped_waiting
 
 
-@pytest.mark.parametrize("limits", ["", LITTLE_ROOM])
+@pytest.mark.parametrize("limits", ["", pytest.param(LITTLE_ROOM, marks=pytest.mark.soak)])
 def test_a_forecast_made_while_all_is_under_way_goes_on_as_the_shop_does(tmp_path: Path, limits: str) -> None:
     told = replace(story(tmp_path, limits), clicks=())
     mailer, now = told.open(), BEGIN + timedelta(days=3, hours=5)

@@ -46,6 +46,10 @@ class Her:
             self._profile, self._at = self._stage.glass.profile(self.one, at), micros
         return self._profile
 
+    def plain(self, at: datetime) -> Profile:
+        """Who she is and where she lives."""
+        return self._stage.glass.plain(self.one, at)
+
     def read(self, name: str, at: datetime) -> Any:
         """One field of her profile."""
         return self._stage.glass.read(self.one, at, name)
@@ -83,18 +87,18 @@ class Her:
             came=partial(self.came, inside),
             draw=lambda step: stage.keys.draw(f"{name}/{step}/split", self.one.contact_id),
             slot=lambda step, when: self._slot(step, of_class, at, when),
-            legal=lambda _step, when: stage.slots.legal(self.profile(at), of_class, when),
+            legal=lambda _step, when: stage.slots.legal(self.plain(at), of_class, when),
         )
 
     def _slot(self, step: Send, of_class: str, at: datetime, when: datetime) -> datetime:
-        return self._stage.slots.best(self.profile(at), step.send_at, of_class, when)
+        return self._stage.slots.best(self.plain(at), step.send_at, of_class, when)
 
     def candidate(self, at: datetime) -> Candidate:
         """As a plan sees her."""
         standing = self.one.who.standing
         if self.one.has_opted_out:
             standing = replace(standing, suppressed=True, mailing_consent=False)
-        return Candidate(profile=self.profile(at), picks=_NO_PICKS, standing=standing)
+        return Candidate(profile=self.plain(at), picks=_NO_PICKS, standing=standing)
 
     def options(self, at: datetime, occurrence: str) -> PlanOptions:
         """As a plan wants them."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.journeys.simulating.crowd import Crowd, Who
+from engine.model import Profile
 
 
 class Person:
@@ -18,6 +19,7 @@ class Person:
         "events",
         "has_opted_out",
         "like",
+        "plain",
         "rhythm",
         "sent",
         "tags",
@@ -35,6 +37,7 @@ class Person:
         self.clicks: list[int] = []
         self.events: dict[str, list[int]] = {}
         self.base: dict[str, Any] | None = None  # what of her profile never changes
+        self.plain: Profile | None = None
         self.drawn: dict[str, Any] | None = None  # figures of her orders, until the next one
         self.rhythm: tuple[int, float | None] | None = None  # purchase days, and the mean gap between them
 

@@ -135,7 +135,7 @@ class Post:
             soon = to_micros(moment + SOON)
             rivals = [one.waiting(whose) for one in self.waiting if one is not mail and one.due <= soon]
             known = Known(went=self._her.went, rivals=rivals)
-            verdict = self._stage.arbiter.verdict(self._her.profile(moment), mail.waiting(whose), known, moment)
+            verdict = self._stage.arbiter.verdict(self._her.plain(moment), mail.waiting(whose), known, moment)
             if isinstance(verdict, Later):
                 self._put_off(mail, verdict)
                 return

@@ -54,6 +54,15 @@ class Glass:
             values[name] = draw(self, one, now, at)
         return Profile(tags=one.tags, **values)
 
+    def plain(self, one: Person, at: datetime) -> Profile:
+        """Who she is and where she lives: all that a plan asks for."""
+        age = self._age(one, 0, at) if one.who.birth_date is not None else None
+        if one.plain is None or one.plain.age != age:
+            shown = one.who.shown
+            where = {name: shown[name] for name in ("email", "language", "country", "region", "timezone")}
+            one.plain = Profile(contact_id=one.contact_id, age=age, **where)
+        return one.plain
+
     def read(self, one: Person, at: datetime, name: str) -> Any:
         """One field of the same profile; of those alone that were asked for at the beginning."""
         draw = _MOVING.get(name)
