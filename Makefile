@@ -9,7 +9,7 @@ demo: .venv/ready  ## the main job on a real shop's data, from import to report
 	$(BIN)/mailer demo demo
 
 test: .venv/ready  ## the tests, on real SQLite, PostgreSQL, SMTP and HTTP
-	$(BIN)/pytest -n 2 -m "not soak"
+	$(BIN)/pytest -n 3 --dist worksteal -m "not soak"
 
 check: .venv/ready lint types imports test  ## all that CI does
 

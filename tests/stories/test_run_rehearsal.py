@@ -57,6 +57,13 @@ def grave(run: Run) -> list[str]:
     return [one for one in lines if re.search(" (ERROR|WARNING) ", one) and not any(word in one for word in EXPECTED)]
 
 
+def start(run: Run) -> None:
+    """Back when it is up: before, a SIGTERM meets Python's own handler."""
+    before = run.said().count("run_started") if run.log.exists() else 0
+    run.start()
+    until(lambda: run.said().count("run_started") > before, "it never came up")
+
+
 def live_contacts(mailer: pipeline.Mailer) -> int:
     with mailer.store.read() as db:
         return db.scalar(sa.select(sa.func.count()).where(contact.c.email.like("live%"))) or 0
@@ -70,7 +77,7 @@ def through(run: Run, sink: Sink, *, speed: int, hours: int, kills: int) -> None
         due = (mailer.clock() + timedelta(hours=hour)).replace(microsecond=0)
         names.append(campaign_at(run.shop, "few", due, name=f"hour{hour}"))
         pipeline.send(mailer, names[-1], None, "once", mailer.clock(), agreed, quiet)
-    run.start()
+    start(run)
     posted = 0
     for n in range(kills):
         time.sleep(chance.uniform(1, 3))
@@ -78,7 +85,7 @@ def through(run: Run, sink: Sink, *, speed: int, hours: int, kills: int) -> None
         if n % 3 == 2:
             run.signal(chance.choice((signal.SIGKILL, signal.SIGTERM)))
             run.wait()
-            run.start()
+            start(run)
         else:
             with suppress(ProcessLookupError):
                 run.kill(chance.choice(("web", "sender-1", "sender-2")))
