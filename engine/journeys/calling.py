@@ -5,25 +5,20 @@ case: who knows her can tell who is meant, and a log on the way holds no address
 tried again, later each time, and given up after three days. No redirect is followed.
 """
 
-import json
 import logging
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-
 from engine import ledger
 from engine.ledger import Call
 from engine.pipeline.workspace import Mailer
+from engine.webhooks import Poster
 
 GIVEN_UP_AFTER = timedelta(days=3)
-TIMEOUT_SECONDS = 10.0
 _MOST = 200  # in one tick: another one goes on
 _MOST_FAILURES = 5  # of one host, in one tick: a dead host must not hold up the others'
 _BUSY = timedelta(minutes=5)  # then somebody else may call: whoever took it is dead
 _WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360))
-_READ_BYTES = 2000
 
 log = logging.getLogger("mailer.journeys")
 
@@ -31,16 +26,16 @@ log = logging.getLogger("mailer.journeys")
 def call_out(mailer: Mailer, at: datetime) -> None:
     """Call the webhooks that are due; a step of the tick."""
     failures: dict[str, int] = {}
-    with requests.Session() as session:
-        session.trust_env = False  # no password of .netrc, no proxy that nobody configured here
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=0))  # a hidden repeat would not be counted
+    with Poster() as poster:
         for _ in range(_MOST):
             taken = ledger.take_call(mailer.store, at, at + _BUSY)
             if taken is None:
                 return
             host = urlsplit(taken.url).netloc
-            trouble = "the host failed" if failures.get(host, 0) >= _MOST_FAILURES else _post(session, taken)
+            is_dead = failures.get(host, 0) >= _MOST_FAILURES
+            trouble = (
+                "the host failed" if is_dead else poster.post(taken.url, taken.body, {"Idempotency-Key": taken.key})
+            )
             if trouble:
                 failures[host] = failures.get(host, 0) + 1
             again_at = next_try(taken, at) if trouble else None
@@ -53,20 +48,6 @@ def next_try(taken: Call, at: datetime) -> datetime | None:
     """When a call that failed is tried again; None: three days are over."""
     again_at = at + _WAITS[min(taken.tries, len(_WAITS)) - 1]
     return again_at if again_at - taken.at <= GIVEN_UP_AFTER else None
-
-
-def _post(session: requests.Session, taken: Call) -> str:
-    """What went wrong, or the empty text."""
-    headers = {"Content-Type": "application/json", "Idempotency-Key": taken.key, "User-Agent": "mailer"}
-    body = json.dumps(taken.body, ensure_ascii=False, sort_keys=True).encode()
-    try:
-        with session.post(
-            taken.url, data=body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
-        ) as answer:
-            answer.raw.read(_READ_BYTES)
-            return "" if 200 <= answer.status_code < 300 else f"HTTP {answer.status_code}"
-    except (requests.RequestException, OSError, ValueError) as fault:
-        return type(fault).__name__  # its text may hold the address of the request, with a secret in it
 
 
 def _told(taken: Call, again_at: datetime | None) -> tuple[str, int, bool]:

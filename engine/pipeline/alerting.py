@@ -17,10 +17,10 @@ from engine.model import MessageState
 from engine.pipeline.composing import composer
 from engine.pipeline.workspace import Mailer
 from engine.pipeline.worrying import worries
+from engine.webhooks import Poster
 
 _PATIENCE = timedelta(seconds=30)
 _AGAIN_SECONDS = 60.0
-_HTTP_SECONDS = 10.0
 _NAME = "alert"  # stands where a campaign's name stands in the headers of its mails
 
 log = logging.getLogger("mailer.alert")
@@ -69,15 +69,11 @@ def _told(mailer: Mailer, news: Sequence[ledger.Alert], at: datetime) -> bool:
 
 def _post(mailer: Mailer, news: Sequence[ledger.Alert], _at: datetime) -> None:
     """One POST of JSON; `text` is what chat programs show."""
-    import requests  # takes as long to load as all the rest of a command
-
     body = {"shop": mailer.settings.shop.name, "text": "\n".join(_lines(news)), "alerts": [_json(one) for one in news]}
-    try:
-        answer = requests.post(mailer.settings.alerts.webhook, json=body, timeout=_HTTP_SECONDS, allow_redirects=False)
-    except requests.RequestException as fault:  # its words hold the address, and with it perhaps a secret
-        raise TransportUnavailable(f"the webhook does not answer: {type(fault).__name__}") from None
-    if not answer.ok or answer.is_redirect:
-        raise TransportUnavailable(f"the webhook answers {answer.status_code}")
+    with Poster() as poster:
+        trouble = poster.post(mailer.settings.alerts.webhook, body)
+    if trouble:
+        raise TransportUnavailable(f"the webhook does not take it: {trouble}")
 
 
 def _mail(mailer: Mailer, news: Sequence[ledger.Alert], at: datetime) -> None:

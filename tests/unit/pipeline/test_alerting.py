@@ -182,7 +182,7 @@ def test_an_alert_that_nobody_got_is_logged_without_the_address_and_tried_again(
     pause(mailer)
     alert(mailer, 0), alert(mailer, 30), alert(mailer, 40)
     assert 1 == webhook.calls, "a minute lies between two tries, and no redirect is followed"
-    assert f"alert_failed way=webhook causes=1 reason='the webhook answers {answer}'" in caplog.text
+    assert f"alert_failed way=webhook causes=1 reason='the webhook does not take it: HTTP {answer}'" in caplog.text
     assert "s3cret" not in caplog.text
 
     webhook.answer = 200
@@ -204,7 +204,7 @@ def test_a_webhook_that_is_gone_is_named_without_its_address(
     pause(mailer)
     alert(mailer, 0), alert(mailer, 30)
 
-    assert "reason='the webhook does not answer: ConnectionError'" in caplog.text
+    assert "reason='the webhook does not take it: ConnectionError'" in caplog.text
     assert "s3cret" not in caplog.text
 
 
