@@ -15,7 +15,7 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from engine import pipeline, web
+from engine import model, pipeline, web
 from engine.clock import clock_set_to
 from engine.demo import ground
 from engine.errors import MailerError, Refused
@@ -225,7 +225,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _importer(mailer: Mailer, kind: str, path: Path) -> Callable[[pipeline.Progress], "pipeline.ImportResult"]:
+def _importer(mailer: Mailer, kind: str, path: Path) -> Callable[[model.Progress], "pipeline.ImportResult"]:
     return lambda progress: pipeline.import_file(mailer, kind, path, {}, "", "point", progress)
 
 
@@ -265,7 +265,7 @@ def _progress() -> Progress:
     return Progress(*columns, console=out, transient=True)
 
 
-def _watched(bar: Progress, what: str, act: Callable[[pipeline.Progress], T]) -> T:
+def _watched(bar: Progress, what: str, act: Callable[[model.Progress], T]) -> T:
     task = bar.add_task(what, total=None)
     found = act(lambda done, total: bar.update(task, completed=done, total=total))
     bar.remove_task(task)

@@ -1,14 +1,12 @@
 """How are many rows written so that nobody waits? In short transactions, with the door left open between them."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
 
 from engine.store import Store
-
-Progress = Callable[[int, int | None], None]
 
 CHUNK = 500  # rows a write transaction: some 10 ms, so that an unsubscribe never waits
 
@@ -25,7 +23,3 @@ def write_in_turn(store: Store) -> Iterator[sa.Connection]:
         yield db
     if store.is_sqlite:
         time.sleep(time.monotonic() - begun)
-
-
-def quiet(_done: int, _total: int | None) -> None:
-    """Progress that nobody looks at."""

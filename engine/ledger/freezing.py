@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic_core import from_json  # twice as fast as json, which every message would feel
 
-from engine.ledger.chunking import CHUNK, Progress, quiet, write_in_turn
-from engine.model import EntryState, PlanEntry, PlanState
+from engine.ledger.chunking import CHUNK, write_in_turn
+from engine.model import EntryState, PlanEntry, PlanState, Progress, unwatched
 from engine.store import Store, chunks, to_micros
 from engine.store.tables import plan, plan_entry, template_version
 
@@ -61,7 +61,7 @@ def freeze(
     header: PlanHeader,
     entries: Iterable[PlanEntry],
     summarise: Callable[[Summary], Summary] = dict,
-    progress: Progress = quiet,
+    progress: Progress = unwatched,
 ) -> int:
     """Write a draft plan and give its number.
 

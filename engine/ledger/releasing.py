@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.errors import Refused, UnknownPlan
-from engine.ledger.chunking import CHUNK, Progress, quiet, write_in_turn
+from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.ledger.recording import add_batch
 from engine.ledger.rows import Query, Row
 from engine.links import Keys
-from engine.model import CampaignState, EntryState, MessageState, PlanState
+from engine.model import CampaignState, EntryState, MessageState, PlanState, Progress, unwatched
 from engine.store import Store
 from engine.store.tables import campaign, contact, message, plan, plan_entry
 from engine.store.tables import release as won  # one row an occurrence: the plan that has it
@@ -46,7 +46,7 @@ def release(
     keys: Keys,
     *,
     chunk: int = CHUNK,
-    progress: Progress = quiet,
+    progress: Progress = unwatched,
     destination_of: DestinationOf = unsorted,
 ) -> int:
     """Make this plan the one that is sent for its occurrence; gives the number of its messages.
@@ -66,7 +66,7 @@ def finish_releases(
     with store.read() as db:
         open_ones = list(db.scalars(sa.select(won.c.plan_id).where(~won.c.ready)))
     for plan_id in open_ones:
-        _write_all(store, plan_id, keys, chunk, quiet, destination_of)
+        _write_all(store, plan_id, keys, chunk, unwatched, destination_of)
     return open_ones
 
 

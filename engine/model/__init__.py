@@ -13,6 +13,7 @@ from engine.model.people import (
     RefusedRow,
     Standing,
 )
+from engine.model.progress import Progress, unwatched
 from engine.model.states import (
     BatchState,
     CampaignState,
@@ -53,6 +54,7 @@ __all__ = [
     "PlanEntry",
     "PlanState",
     "Profile",
+    "Progress",
     "RefusedRow",
     "Severity",
     "SkipReason",
@@ -60,4 +62,5 @@ __all__ = [
     "TrackingMode",
     "Variant",
     "Verdict",
+    "unwatched",
 ]

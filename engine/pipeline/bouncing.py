@@ -15,9 +15,8 @@ from typing import Any
 
 from engine import feedback, replies
 from engine.errors import BadFile
-from engine.model import Notice
+from engine.model import Notice, Progress
 from engine.pipeline.noticing import Effect, apply_notice
-from engine.pipeline.people import Progress
 from engine.pipeline.workspace import Mailer
 
 _SOURCE = "mailbox"

@@ -1,7 +1,7 @@
 """What would go out? Every mail of a plan is rendered and composed by the real code; nothing is sent, none written."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,12 +9,10 @@ from pathlib import Path
 from engine import ledger, message
 from engine.errors import RenderFailed
 from engine.ledger import FrozenEntry
-from engine.model import EntryState, Finding, Mail, Severity, SkipReason
+from engine.model import EntryState, Finding, Mail, Progress, Severity, SkipReason
 from engine.pipeline.composing import Composer, Letter, plan_composer, stored_template
 from engine.pipeline.planning import Planned, make_plan, planned
 from engine.pipeline.workspace import Mailer
-
-Progress = Callable[[int, int | None], None]
 
 _EXAMPLES = 3
 _TEST_LINKS = ("ML023",)

@@ -11,11 +11,11 @@ from engine.clock import Clock
 from engine.config import load_settings
 from engine.errors import BadConfig, Refused, StoreUnavailable, TransportUnavailable, UnknownCampaign
 from engine.ledger import Plan
-from engine.model import CampaignState, PlanState
+from engine.model import CampaignState, PlanState, Progress
 from engine.pipeline.braking import refuse_if_braked, take_brake_off
 from engine.pipeline.composing import routes
 from engine.pipeline.pacing import destination_of, held_up
-from engine.pipeline.planning import Planned, Progress, load_campaign, make_plan, planned, refuse_drift
+from engine.pipeline.planning import Planned, load_campaign, make_plan, planned, refuse_drift
 from engine.pipeline.senders import run_senders
 from engine.pipeline.sending import send_due
 from engine.pipeline.stopping import Stop, stop_on_signals

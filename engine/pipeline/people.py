@@ -8,11 +8,9 @@ from typing import Any
 
 from engine import audience, rules
 from engine.errors import BadFile, UnknownSegment, Usage, nearest
-from engine.model import Profile
+from engine.model import Profile, Progress
 from engine.pipeline.slots import remember_everybodys_hours
 from engine.pipeline.workspace import Mailer
-
-Progress = Callable[[int, int | None], None]
 
 IMPORTERS: Mapping[str, Callable[..., audience.ImportResult]] = {
     "contacts": audience.import_contacts,

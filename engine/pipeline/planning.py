@@ -8,13 +8,12 @@ from typing import Any
 
 from engine import analysis, audience, campaign, ledger, locale, message
 from engine.errors import Refused, RenderFailed, UnknownPlan
-from engine.model import Campaign, Candidate, TrackingMode, Variant
+from engine.model import Campaign, Candidate, Progress, TrackingMode, Variant
 from engine.pipeline.composing import TO_NAME
 from engine.pipeline.slots import Slots
 from engine.pipeline.workspace import Mailer
 from engine.rules import Rule
 
-Progress = Callable[[int, int | None], None]
 Templates = Mapping[str, Mapping[str, message.CompiledTemplate]]  # variant -> language -> template
 
 # Above this many contacts the past of an audience is too long to replay for a baseline alone.

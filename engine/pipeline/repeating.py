@@ -14,7 +14,7 @@ from engine import campaign, ledger
 from engine.campaign import Occurrence, Repeat
 from engine.errors import MailerError, Refused, StoreUnavailable
 from engine.ledger import Missed, Schedule
-from engine.model import Campaign, CampaignState
+from engine.model import Campaign, CampaignState, unwatched
 from engine.pipeline.pacing import destination_of
 from engine.pipeline.planning import compile_templates, freeze_plan, load_campaign
 from engine.pipeline.workspace import Mailer
@@ -86,7 +86,7 @@ def _release(mailer: Mailer, wanted: Campaign, now: Occurrence, at: datetime) ->
     if ledger.holder_of(mailer.store, wanted.name, now.name) is not None:
         return ""
     send_at = now.send_at if campaign.parse_repeat(wanted.repeat).zone == campaign.LOCAL else wanted.send_at
-    made = freeze_plan(mailer, replace(wanted, send_at=send_at), at, now.name, _unwatched)
+    made = freeze_plan(mailer, replace(wanted, send_at=send_at), at, now.name, unwatched)
     if not made.summary["messages"]:
         told = made.summary
         return f"nobody to mail: {told['audience']} in the audience, {told['holdout']} held out, {_skips(told)}"
@@ -156,7 +156,3 @@ def _too_late(patience: timedelta, trouble: str) -> str:
 def _skips(summary: Any) -> str:
     skipped = dict(summary["skipped"])
     return "skipped " + (", ".join(f"{number} {reason}" for reason, number in skipped.items()) or "none")
-
-
-def _unwatched(_done: int, _total: int | None) -> None:
-    """Nobody looks at the progress of a plan made by the clock."""

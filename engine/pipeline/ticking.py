@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from engine import delivery, ledger
 from engine.errors import StoreUnavailable
-from engine.model import CampaignState, PlanState
+from engine.model import CampaignState, PlanState, unwatched
 from engine.pipeline.aftermath import catch_up
 from engine.pipeline.asking_again import ask_providers
 from engine.pipeline.braking import brake_all
@@ -198,7 +198,7 @@ def night(mailer: Mailer, at: datetime) -> bool:
     if not night_is_due(mailer, at):
         return False
     catch_up(mailer, at)
-    refresh(mailer, at, _unwatched)
+    refresh(mailer, at, unwatched)
     ledger.purge_drafts(mailer.store, at)
     _forget_old_contexts(mailer, at)
     with mailer.store.write() as db:
@@ -224,7 +224,3 @@ def _night_of(mailer: Mailer, at: datetime) -> date:
     """The day of the latest night that has come; by the wall clock, so that a skipped or repeated hour is no matter."""
     local = at.astimezone(mailer.zone)
     return local.date() if local.time() >= _NIGHT else local.date() - timedelta(days=1)
-
-
-def _unwatched(_done: int, _total: int | None) -> None:
-    """Nobody looks at the progress of a night."""

@@ -22,7 +22,8 @@ from engine.journeys.simulating.forecasting import Forecast, spread
 from engine.journeys.simulating.programme import Programme, load_programme
 from engine.journeys.simulating.stage import Stage
 from engine.journeys.simulating.walking import Beginning
-from engine.journeys.simulating.world import Progress, run_world
+from engine.journeys.simulating.world import run_world
+from engine.model import Progress
 from engine.pipeline import Mailer
 
 REPLICATES = 20

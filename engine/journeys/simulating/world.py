@@ -1,6 +1,6 @@
 """One simulated world: everybody's walk through the whole time, counted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.journeys.simulating.behaviour import Lives
 from engine.journeys.simulating.counting import Tally
@@ -8,8 +8,8 @@ from engine.journeys.simulating.crowd import DAY
 from engine.journeys.simulating.person import Person, person_of
 from engine.journeys.simulating.stage import Stage
 from engine.journeys.simulating.walking import Beginning, Walk
+from engine.model import Progress
 
-Progress = Callable[[int, int | None], None]
 _TOLD_EVERY = 1_000
 _NOTHING = Beginning()
 
