@@ -1,17 +1,15 @@
 """What does a journey earn? Everybody who entered, against those held out; one mail; and each experiment's arms."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from engine import audience, ledger
+from engine import ledger
 from engine.analysis import Assigned, Results
+from engine.campaign import ONLY_VARIANT
 from engine.errors import UnknownCampaign, nearest
 from engine.journeys.definition import Journey, Send, Split
 from engine.journeys.stored import from_json
 from engine.ledger import Traveller
-from engine.pipeline import Mailer, Question, report_going_on
-
-_MAIN = "main"  # a step's only variant
+from engine.pipeline import Mailer, Question, report_going_on, with_holdout
 
 
 def report(mailer: Mailer, name: str, step_id: str | None, at: datetime) -> Results:
@@ -31,24 +29,23 @@ def is_journey(mailer: Mailer, name: str) -> bool:
 def _asked(mailer: Mailer, journey: Journey, step_id: str | None) -> Question:
     if step_id is None:
         people = ledger.travellers(mailer.store, journey.name)
-        shares = {"mailed": 1 - journey.holdout} | ({"holdout": journey.holdout} if journey.holdout else {})
-        cost = max((one.cost_per_conversion for one in journey.steps if isinstance(one, Send)), default=0.0)
-        costs = {"mailed": cost, "holdout": 0.0}
+        shares = with_holdout({ledger.MAILED: 1.0}, journey.holdout)
+        dearest = max((one.cost_per_conversion for one in journey.steps if isinstance(one, Send)), default=0.0)
+        costs = {ledger.MAILED: dearest}
     elif isinstance(step := _step(journey, step_id), Send):
         people = _mailed(mailer, f"{journey.name}/{step_id}")
-        shares = {_MAIN: 1 - journey.holdout} | ({"holdout": journey.holdout} if journey.holdout else {})
-        costs = {_MAIN: step.cost_per_conversion, "holdout": 0.0}
+        shares = with_holdout({ONLY_VARIANT: 1.0}, journey.holdout)
+        costs = {ONLY_VARIANT: step.cost_per_conversion}
     else:
-        split = step
         people = ledger.split_travellers(mailer.store, journey.name, step_id)
-        shares, costs = {one.name: one.share for one in split.arms}, {one.name: 0.0 for one in split.arms}
-    known = [one for one in people if one.arm in shares]  # an older version may have had other arms
+        shares, costs = {one.name: one.share for one in step.arms}, {}
+    known = [_assigned(one) for one in people if one.arm in shares]  # an older version may have had other arms
     return Question(
         name=journey.name if step_id is None else f"{journey.name}/{step_id}",
         occurrence="all",
         goal=journey.goal,
         window=journey.window,
-        people=_assigned(mailer, journey, known),
+        people=known,
         shares=shares,
         costs=costs,
     )
@@ -80,20 +77,13 @@ def _mailed(mailer: Mailer, name: str) -> list[Traveller]:
     return list(first.values())
 
 
-def _assigned(mailer: Mailer, journey: Journey, people: Sequence[Traveller]) -> list[Assigned]:
-    kind = journey.goal.removeprefix("event:") if journey.goal.startswith("event:") else ""
-    since = {one.contact_id: one.since for one in people}
-    events: Mapping[int, datetime] = audience.first_events(mailer.store, kind, since) if kind else {}
-    return [
-        Assigned(
-            contact_id=one.contact_id,
-            arm=one.arm,
-            planned_at=one.since,
-            sent=one.sent > 0,
-            bounced=one.bounced > 0,
-            human_opens=one.human_opens,
-            human_clicks=one.human_clicks,
-            event_at=events.get(one.contact_id),
-        )
-        for one in people
-    ]
+def _assigned(one: Traveller) -> Assigned:
+    return Assigned(
+        contact_id=one.contact_id,
+        arm=one.arm,
+        planned_at=one.since,
+        sent=one.sent > 0,
+        bounced=one.bounced > 0,
+        human_opens=one.human_opens,
+        human_clicks=one.human_clicks,
+    )

@@ -50,7 +50,7 @@ from engine.message.fusing import Encoded, render_mail
 from engine.message.gate import Expected, check_mail
 from engine.message.guards import is_plain_base
 from engine.message.headers import Mailbox, MailHeaders, feedback_id, mailbox
-from engine.message.mime import body_of, compose, digest_of
+from engine.message.mime import body_of, compose
 from engine.message.shapes import findings_of
 
 __all__ += [
@@ -65,7 +65,6 @@ __all__ += [
     "body_of",
     "check_mail",
     "compose",
-    "digest_of",
     "feedback_id",
     "findings_of",
     "is_plain_base",

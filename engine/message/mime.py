@@ -5,18 +5,14 @@ and breaks one-click unsubscribe. Boundary and Message-ID derive from the delive
 same bytes on every attempt, but for Date and the signature.
 """
 
-import hashlib
-import re
 from typing import Protocol
 
 from engine.message.dkim import Signer
 from engine.message.encoding import quoted_printable
-from engine.message.framing import Body, digest, mail_frame
+from engine.message.framing import Body, mail_frame
 from engine.message.fusing import Encoded
 from engine.message.headers import MailHeaders
 from engine.model import Mail
-
-_UNDIGESTED = re.compile(rb"(?im)^(?:Date|DKIM-Signature):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 
 
 class RenderedText(Protocol):
@@ -59,9 +55,3 @@ def body_of(said: RenderedText | Encoded) -> Body:
         return Body(text=said.text_piece, html=said.html_piece, form="relaxed" if said.is_relaxed else "simple")
     text, html = quoted_printable(said.text), quoted_printable(said.html)
     return Body(text=text.decode(), html=html.decode(), form="simple")
-
-
-def digest_of(data: bytes) -> str:
-    """The digest of a mail's bytes: over everything but its Date and DKIM-Signature headers."""
-    head, _, body = data.partition(b"\r\n\r\n")
-    return digest(_UNDIGESTED.sub(b"", head + b"\r\n"), hashlib.sha256(body).hexdigest())

@@ -64,7 +64,7 @@ from engine.pipeline.people import (
     the_rule,
     why_in_segment,
 )
-from engine.pipeline.planning import Planned, Progress, make_plan, planned
+from engine.pipeline.planning import Planned, make_plan, planned
 from engine.pipeline.previewing import Seen, preview, preview_of, send_test
 from engine.pipeline.receiving import (
     Choice,
@@ -88,6 +88,7 @@ from engine.pipeline.reporting import (
     report_going_on,
     report_html,
     start_of_yesterday,
+    with_holdout,
 )
 from engine.pipeline.sending import send_due
 from engine.pipeline.stopping import Stop, stop_on_signals
@@ -108,7 +109,6 @@ __all__ = [
     "MailerError",
     "Metric",
     "Planned",
-    "Progress",
     "Question",
     "Results",
     "Seen",
@@ -189,6 +189,7 @@ __all__ = [
     "upgrade_database",
     "why",
     "why_in_segment",
+    "with_holdout",
     "work",
     "worries",
 ]

@@ -27,7 +27,7 @@ class Question:
     occurrence: str
     goal: str
     window: timedelta
-    people: Sequence[Assigned]
+    people: Sequence[Assigned]  # without `event_at`: it is looked up by the goal
     shares: Mapping[str, float]  # the planned share of each arm, holdout included
     costs: Mapping[str, float] = field(default_factory=dict)  # per conversion, by arm; shop currency, decimal
     notes: Sequence[Check] = ()
@@ -42,7 +42,9 @@ def report(mailer: Mailer, name: str, occurrence: str | None, at: datetime) -> R
         goal=plan.definition["goal"],
         window=timedelta(seconds=plan.definition["window"]),
         people=_people(mailer, plan),
-        shares=_shares(plan),
+        shares=with_holdout(
+            {one["name"]: one["share"] for one in plan.definition["variants"]}, plan.definition["holdout"]
+        ),
         costs={one["name"]: one["cost_per_conversion"] for one in plan.definition["variants"]},
         notes=_notes(mailer, plan),
     )
@@ -83,7 +85,7 @@ def report_going_on(mailer: Mailer, asked: Question, at: datetime) -> Results:
 
 def _arms(mailer: Mailer, asked: Question, at: datetime) -> list[Arm]:
     return analysis.attribute(
-        asked.people,
+        _with_events(mailer, asked),
         _purchases(mailer, list(asked.people), asked.window, at),
         goal=asked.goal,
         window=asked.window,
@@ -95,6 +97,12 @@ def _arms(mailer: Mailer, asked: Question, at: datetime) -> list[Arm]:
 def _orders_until(mailer: Mailer, at: datetime) -> datetime | None:
     until = audience.orders_until(mailer.store)
     return min(until, at) if until else None
+
+
+def with_holdout(shares: Mapping[str, float], holdout: float) -> Mapping[str, float]:
+    """The planned share of each arm, those who get nothing included; `shares` are of those who get something."""
+    mailed = {name: share * (1 - holdout) for name, share in shares.items()}
+    return mailed | ({_HOLDOUT: holdout} if holdout else {})
 
 
 def report_html(mailer: Mailer, found: Results) -> str:
@@ -141,10 +149,6 @@ def _released(mailer: Mailer, name: str, occurrence: str | None) -> Plan:
 
 
 def _people(mailer: Mailer, plan: Plan) -> list[Assigned]:
-    rows = list(ledger.assignments(mailer.store, plan.campaign, plan.occurrence))
-    kind = plan.definition["goal"].removeprefix("event:") if plan.definition["goal"].startswith("event:") else ""
-    since = {row.contact_id: row.planned_at for row in rows}
-    events = audience.first_events(mailer.store, kind, since) if kind else {}
     return [
         Assigned(
             contact_id=row.contact_id,
@@ -154,10 +158,18 @@ def _people(mailer: Mailer, plan: Plan) -> list[Assigned]:
             bounced=row.bounced,
             human_opens=row.human_opens,
             human_clicks=row.human_clicks,
-            event_at=events.get(row.contact_id),
         )
-        for row in rows
+        for row in ledger.assignments(mailer.store, plan.campaign, plan.occurrence)
     ]
+
+
+def _with_events(mailer: Mailer, asked: Question) -> Sequence[Assigned]:
+    """The people with what they did, where the goal is an event and no order."""
+    kind = asked.goal.removeprefix("event:")
+    if kind == asked.goal:
+        return asked.people
+    events = audience.first_events(mailer.store, kind, {one.contact_id: one.planned_at for one in asked.people})
+    return [replace(one, event_at=events.get(one.contact_id)) for one in asked.people]
 
 
 def _purchases(mailer: Mailer, people: list[Assigned], window: timedelta, at: datetime) -> Iterable[Purchase]:
@@ -176,12 +188,6 @@ def _purchases(mailer: Mailer, people: list[Assigned], window: timedelta, at: da
         )
         for row in rows
     )
-
-
-def _shares(plan: Plan) -> Mapping[str, float]:
-    holdout = plan.definition["holdout"]
-    shares = {one["name"]: one["share"] * (1 - holdout) for one in plan.definition["variants"]}
-    return shares | ({_HOLDOUT: holdout} if holdout else {})
 
 
 def _notes(mailer: Mailer, plan: Plan) -> list[Check]:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from digests import digest_of
 from fused_bench import written
 
 from engine.config import Settings, load_settings
@@ -27,7 +28,7 @@ from engine.errors import BadConfig
 from engine.message import LinkAddresses, render_mail
 from engine.message.dkim import Signer, load_signer, signers_for
 from engine.message.headers import Mailbox, MailHeaders
-from engine.message.mime import compose, digest_of
+from engine.message.mime import compose
 
 HEADERS = MailHeaders(
     delivery_id="abc234abc234abc234abc234",

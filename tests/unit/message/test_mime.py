@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from digests import digest_of
 from fused_bench import FOLLOWED, written
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from engine.message.dkim import Signer
 from engine.message.encoding import quoted_printable
 from engine.message.framing import mail_frame
 from engine.message.headers import Mailbox, MailHeaders
-from engine.message.mime import body_of, compose, digest_of
+from engine.message.mime import body_of, compose
 
 HEADERS = MailHeaders(
     delivery_id="abc234abc234abc234abc234",
