@@ -18,6 +18,7 @@ from engine.store.tables import (
     consent,
     contact,
     contact_attribute,
+    enrolment,
     event,
     hit,
     message,
@@ -30,6 +31,7 @@ from engine.store.tables import (
 )
 
 _INTERNAL = frozenset({"id", "address_key", "company_size_number", "changed", "touched"})
+_TIMER = {"id", "contact_id", "visit", "waiting", "rings_at", "seq", "pauses"}
 
 
 def find(store: Store, email: str) -> int:
@@ -76,6 +78,7 @@ def export(store: Store, keys: Keys, contact_id: int) -> dict[str, Any]:
             "messages": _messages(db, contact_id),
             "hits": _hits(db, contact_id),
             "plans": _rows(db, plan_entry, plan_entry.c.contact_id == contact_id, hidden={"contact_id", "context"}),
+            "journeys": _rows(db, enrolment, enrolment.c.contact_id == contact_id, hidden=_TIMER),
             "profile": _rows(db, profile, profile.c.contact_id == contact_id, hidden={"contact_id"}),
             "recommendations": _rows(
                 db, recommendation, recommendation.c.contact_id == contact_id, hidden={"contact_id"}

@@ -9,22 +9,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from engine import ledger
 from engine.audience.consent import append_to_log, write_suppression
 from engine.errors import StoreUnavailable, UnknownContact
 from engine.links import Keys
 from engine.store import Store
-from engine.store.tables import (
-    attempt,
-    consent,
-    contact,
-    contact_attribute,
-    event,
-    hit,
-    message,
-    plan_entry,
-    profile,
-    recommendation,
-)
+from engine.store.tables import consent, contact, contact_attribute, event, profile, recommendation
 
 _KEPT = frozenset({"id", "created_at", "interests", "tags", "changed"})
 _PERSONAL = tuple(one.name for one in contact.c if one.name not in _KEPT)
@@ -43,6 +33,7 @@ def erase(store: Store, keys: Keys, contact_id: int, at: datetime, log_dir: Path
     with store.write() as db:
         if store.is_sqlite:
             db.exec_driver_sql("PRAGMA secure_delete=ON")  # what is deleted is overwritten
+        ledger.forget_contact(db, keys, contact_id, at)  # first: who moves her locks in this order too
         _forget(db, contact_id)
         if hashed:
             write_suppression(db, store, hashed, "erased", at, _SOURCE)
@@ -61,7 +52,6 @@ def scrub(store: Store) -> None:
 
 
 def _forget(db: sa.Connection, contact_id: int) -> None:
-    hers = sa.select(message.c.id).where(message.c.contact_id == contact_id)
     blank: dict[str, None] = dict.fromkeys(_PERSONAL)
     # No `changed`: without a name and orders' details there is no profile to be computed.
     db.execute(sa.update(contact).where(contact.c.id == contact_id).values(**blank, interests=[], tags=[]))
@@ -71,11 +61,6 @@ def _forget(db: sa.Connection, contact_id: int) -> None:
     db.execute(sa.update(event).where(event.c.contact_id == contact_id).values(properties={}))
     db.execute(sa.delete(profile).where(profile.c.contact_id == contact_id))
     db.execute(sa.delete(recommendation).where(recommendation.c.contact_id == contact_id))
-    db.execute(sa.update(plan_entry).where(plan_entry.c.contact_id == contact_id).values(context=None, detail=""))
-    # Servers like to quote the address that they refuse.
-    db.execute(sa.update(attempt).where(attempt.c.message_id.in_(hers)).values(reply=""))
-    nothing = dict.fromkeys(("ip", "agent", "referer", "accept_language"), "")
-    db.execute(sa.update(hit).where(hit.c.message_id.in_(hers)).values(**nothing))
 
 
 def _shorten_log(store: Store) -> None:

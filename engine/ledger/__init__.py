@@ -30,6 +30,7 @@ from engine.ledger.events import (
 )
 from engine.ledger.evidence import Doubt, in_doubt, prove, settle_proven
 from engine.ledger.figures import Flow, breaker_states, flows, open_batches
+from engine.ledger.forgetting import forget_contact
 from engine.ledger.freezing import PlanHeader, freeze, save_digests, save_templates, template
 from engine.ledger.history import Attempt, Chapter, PlannedMessage, Response, history
 from engine.ledger.hits import HitMessage, hit_messages, judged_too_soon
@@ -52,12 +53,11 @@ from engine.ledger.inside import (
     way_of,
 )
 from engine.ledger.items import Item
-from engine.ledger.journey_results import Traveller, split_travellers, travellers
+from engine.ledger.journey_results import MAILED, Traveller, split_travellers, travellers
 from engine.ledger.journeys import (
     JourneyPause,
     PublishedJourney,
     journey_of,
-    journey_story,
     journeys,
     keep_faults,
     keep_template_hashes,
@@ -90,7 +90,6 @@ from engine.ledger.plans import (
     cancel,
     drop_contexts,
     entries_of,
-    forget_contact,
     plan_of,
     plans_of,
     purge_drafts,
@@ -174,6 +173,7 @@ __all__ = [
     "CLAIM",
     "COMPLAINT",
     "LEASE_SECONDS",
+    "MAILED",
     "MOST_LATE",
     "OUTRANKED",
     "PAUSED_BY_HAND",
@@ -305,7 +305,6 @@ __all__ = [
     "is_known",
     "journey_of",
     "journey_standings",
-    "journey_story",
     "journeys",
     "judge_again",
     "judged_too_soon",

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.errors import UnknownJourney
-from engine.ledger.campaigns import Standing, story_of
+from engine.ledger.campaigns import Standing
 from engine.ledger.rows import Row
 from engine.model import CampaignState
 from engine.store import Store
@@ -126,11 +126,6 @@ def set_journey_state(store: Store, name: str, state: CampaignState, reason: str
         db.execute(sa.insert(campaign_history).values(campaign=f"{name}/", **told))
         _let_steps_follow(db, name, state, reason, at)
     return True
-
-
-def journey_story(store: Store, name: str) -> list[Standing]:
-    """How the journey came to stand as it does, oldest first."""
-    return story_of(store, f"{name}/")
 
 
 def pauses_of(store: Store, name: str) -> list[JourneyPause]:

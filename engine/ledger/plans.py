@@ -110,16 +110,6 @@ def purge_drafts(store: Store, at: datetime) -> int:
     return sum(_purge(store, one) for one in doomed)
 
 
-def forget_contact(store: Store, contact_id: int) -> None:
-    """Erasure: what plans froze of this person goes; that they were planned, and how it ended, stays."""
-    # Asked plan by plan, so that the unique key (plan, contact) finds the rows.
-    rows = sa.update(plan_entry).where(
-        plan_entry.c.plan_id.in_(sa.select(plan.c.id)), plan_entry.c.contact_id == contact_id
-    )
-    with store.write() as db:
-        db.execute(rows.values(context=None, detail="", digest=""))
-
-
 def drop_contexts(store: Store, plan_id: int) -> None:
     """Forget the frozen contexts of a plan whose window is over; the digests stay."""
     some = (

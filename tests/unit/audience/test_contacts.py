@@ -1,23 +1,28 @@
 """One person: found, shown, added, told in full, and forgotten for good."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from engine import audience
+from engine import audience, ledger
 from engine.errors import Refused, UnknownContact, Usage
 from engine.links import Keys
 from engine.store import Store
 from engine.store.tables import (
     attempt,
     batch,
+    call,
+    enrolment,
+    enrolment_step,
     event,
     hit,
+    journey,
     message,
     metadata,
     plan,
@@ -28,11 +33,12 @@ from engine.store.tables import (
 
 Take = Callable[..., audience.ImportResult]
 
+HASHED = hashlib.sha256(b"zelda@shop.test").hexdigest()
 SECRETS = ("zelda", "quixote", "kirkkokatu", "198.51.100", "firefoxish")
 
 
 @pytest.fixture
-def zelda(store: Store, take: Take, at: datetime) -> int:
+def zelda(store: Store, take: Take, keys: Keys, at: datetime) -> int:
     """Somebody who left traces everywhere."""
     take(
         store,
@@ -103,7 +109,21 @@ def zelda(store: Store, take: Take, at: datetime) -> int:
                 contact_id=who, list="buy_again", rank=1, product_id="P1", score=1.0, reason={"code": "zelda"}
             )
         )
+        _enrol(db, keys, who, at)
     return who
+
+
+def _enrol(db: sa.Connection, keys: Keys, who: int, at: datetime) -> None:
+    """Inside a journey that has told another system of her and waits for its answer."""
+    db.execute(sa.insert(journey).values(name="welcome", state="running", at=at, version=1))
+    stands = {"journey": "welcome", "version": 1, "n": 1, "state": "waiting", "step": "pause", "visit": 1}
+    when = dict.fromkeys(("entered_at", "step_at", "rings_at", "due_at"), at)
+    db.execute(sa.insert(enrolment).values(id=7, contact_id=who, **stands, **when))
+    done = {"journey": "welcome", "step": "tell", "result": "", "leads_to": "pause", "at": at}
+    db.execute(sa.insert(enrolment_step).values(enrolment_id=7, visit=0, **done))
+    key = keys.delivery_id("welcome/tell", "7/0", who)
+    told = {"sha256": HASHED, "external_id": "ZELDA-1"}
+    db.execute(sa.insert(call).values(key=key, url="https://crm.test", body=told, at=at, due_at=at, tries=1))
 
 
 def everything(store: Store) -> str:
@@ -149,6 +169,7 @@ def test_an_export_holds_everything_and_is_json(store: Store, keys: Keys, zelda:
         told["messages"][0]["campaign"],
         told["messages"][0]["attempts"][0]["reply"],
     )
+    assert ("welcome", "waiting", "pause") == tuple(told["journeys"][0][name] for name in ("journey", "state", "step"))
     assert ("198.51.100.7", "Hi Zelda,", "P1") == (
         told["hits"][0]["ip"],
         told["profile"][0]["greeting"],
@@ -159,18 +180,33 @@ def test_an_export_holds_everything_and_is_json(store: Store, keys: Keys, zelda:
 def test_nothing_is_left_of_an_erased_person(
     store: Store, keys: Keys, zelda: int, at: datetime, tmp_path: Path
 ) -> None:
-    assert all(secret in everything(store) for secret in SECRETS)
+    assert all(secret in everything(store) for secret in (*SECRETS, HASHED))
 
     audience.erase(store, keys, zelda, at, tmp_path)
     audience.erase(store, keys, zelda, at, tmp_path)
 
     left = everything(store)
-    assert [] == [secret for secret in SECRETS if secret in left]
+    assert [] == [secret for secret in (*SECRETS, HASHED) if secret in left]
     with store.read() as db:
         assert ("refused", "visit") == (db.scalar(sa.select(message.c.state)), db.scalar(sa.select(event.c.kind)))
     assert "zelda" not in (tmp_path / "optouts.log").read_text()
     with pytest.raises(UnknownContact):
         audience.find(store, "zelda@shop.test")
+
+
+def test_the_journeys_of_an_erased_person_end_and_nobody_is_told_of_her_any_more(
+    store: Store, keys: Keys, zelda: int, at: datetime, tmp_path: Path
+) -> None:
+    seen = ledger.take_call(store, at, at + timedelta(minutes=5))
+    assert seen is not None
+
+    audience.erase(store, keys, zelda, at, tmp_path)
+    ledger.answer_call(store, seen, at, "HTTP 500")  # by the one who was at it meanwhile
+
+    assert ledger.take_call(store, at + timedelta(days=1), at + timedelta(days=2)) is None
+    with store.read() as db:
+        stands = db.execute(sa.select(enrolment.c.state, enrolment.c.reason, enrolment.c.due_at, enrolment.c.seq)).one()
+    assert ("left", "erased", None, 1) == tuple(stands)
 
 
 def test_nothing_is_left_in_the_file_of_the_database(

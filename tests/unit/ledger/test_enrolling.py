@@ -123,4 +123,4 @@ def test_a_pause_has_a_beginning_and_an_end_and_does_not_revive_what_is_over(sto
     (pause,) = ledger.pauses_of(store, "a")
     assert (1, AT, AT + DAY) == (pause.n, pause.began_at, pause.ended_at)
     assert not ledger.set_journey_state(store, "b", CampaignState.PAUSED, "why", AT)
-    assert ["running", "paused", "running"] == [one.state for one in ledger.journey_story(store, "a")]
+    assert ["running", "paused", "running"] == [one.state for one in ledger.story_of(store, "a/")]

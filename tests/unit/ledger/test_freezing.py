@@ -234,7 +234,8 @@ def test_erasure_empties_what_plans_froze_of_a_person_and_nobody_is_mailed_from_
     plan_id = drafted(store, [entry(one, detail="said") for one in ids], at)
     ledger.release(store, plan_id, at, KEYS)
 
-    ledger.forget_contact(store, ids[1])
+    with store.write() as db:
+        ledger.forget_contact(db, KEYS, ids[1], at)
 
     found = list(ledger.entries_of(store, plan_id))
     assert [True, False, True] == [bool(one.entry.context) for one in found]
