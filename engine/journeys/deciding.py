@@ -4,7 +4,7 @@ The live engine, the simulator and the tests all call `decide`: it runs on from 
 the journey is over, and tells what is to be done on the way. It knows no database, no clock and no chance.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -46,7 +46,7 @@ class Sight:
     """What is known of her at this moment. The functions are asked only for what the steps need."""
 
     zone: ZoneInfo  # hers
-    holds: Callable[[str], bool]  # a rule's text
+    holds: Callable[[str, Sequence[Tag]], bool]  # a rule's text, with the tags that were set on the way here
     clicked: Callable[[str], bool]  # did she click in the mail of this step
     opened: Callable[[str], bool]
     came: Callable[[str, datetime], bool]  # did this happen since: order, click, event:NAME
@@ -88,6 +88,7 @@ def decide(journey: Journey, place: Place, sight: Sight, at: datetime) -> Move:
     """Run on from `place` as of `at`; call it when her timer rang, or something happened to her."""
     passed: list[Passed] = []
     effects: list[Effect] = []
+    tags: list[Tag] = []  # set or taken away on the way, and written only with the move
 
     def over(state: EnrolmentState, reason: str = "") -> Move:
         return Move(place=place, state=state, reason=reason, passed=tuple(passed), effects=tuple(effects))
@@ -102,8 +103,10 @@ def decide(journey: Journey, place: Place, sight: Sight, at: datetime) -> Move:
         if (rings_at := _rings_at(journey, step, place, sight, at)) is not None:
             place = replace(place, waiting=True, due_at=rings_at)
             return over(EnrolmentState.WAITING)
-        one = _done(journey, step, place, sight, at)
+        one = _done(journey, step, place, sight, tags, at)
         passed.append(one)
+        if isinstance(step, Tag):
+            tags.append(step)
         if isinstance(step, Tag | Webhook) or (isinstance(step, Send) and one.result == "sent"):
             effects.append(Effect(step=step, visit=place.visit))
         # What a late timer leads to is as late: a birthday's mail must know it.
@@ -114,6 +117,17 @@ def decide(journey: Journey, place: Place, sight: Sight, at: datetime) -> Move:
     # A ring without a wait is refused when the file is checked; a rule may close one all the same.
     place = replace(place, waiting=False, due_at=at)
     return over(EnrolmentState.LEFT, "going_round")
+
+
+def with_tags(known: Sequence[str], steps: Sequence[Tag]) -> tuple[str, ...]:
+    """Her tags after these steps; one that she has keeps its place."""
+    found = tuple(known)
+    for one in steps:
+        if one.remove:
+            found = tuple(tag for tag in found if tag != one.tag)
+        elif one.tag not in found:
+            found = (*found, one.tag)
+    return found
 
 
 def _rings_at(journey: Journey, step: Step, place: Place, sight: Sight, at: datetime) -> datetime | None:
@@ -152,7 +166,7 @@ def _waits_until(step: Wait, sight: Sight, at: datetime) -> datetime:
     return at + step.span if step.span is not None else until(step.until, at, sight.zone)
 
 
-def _done(journey: Journey, step: Step, place: Place, sight: Sight, at: datetime) -> Passed:
+def _done(journey: Journey, step: Step, place: Place, sight: Sight, tags: Sequence[Tag], at: datetime) -> Passed:
     following = journey.after(step.id)
     match step:
         case Send():
@@ -164,7 +178,7 @@ def _done(journey: Journey, step: Step, place: Place, sight: Sight, at: datetime
             came = sight.came(step.event, place.step_at)
             result, to = ("event", step.then or following) if came else ("deadline", step.otherwise or following)
         case Branch():
-            result, to = _branched(step, sight, following)
+            result, to = _branched(step, sight, tags, following)
         case Split():
             result, to = _split(step, sight)
         case Tag():
@@ -176,17 +190,17 @@ def _done(journey: Journey, step: Step, place: Place, sight: Sight, at: datetime
     return Passed(step=step.id, visit=place.visit, result=result, to=to)
 
 
-def _branched(step: Branch, sight: Sight, following: str) -> tuple[str, str]:
+def _branched(step: Branch, sight: Sight, tags: Sequence[Tag], following: str) -> tuple[str, str]:
     """The number of the arm (1 is the first) and where it leads; without any that holds, the next step."""
     for number, arm in enumerate(step.arms, start=1):
-        if _holds(arm, sight):
+        if _holds(arm, sight, tags):
             return str(number), arm.to
     return "none", following
 
 
-def _holds(arm: Arm, sight: Sight) -> bool:
+def _holds(arm: Arm, sight: Sight, tags: Sequence[Tag]) -> bool:
     return (
-        (not arm.where or sight.holds(arm.where))
+        (not arm.where or sight.holds(arm.where, tags))
         and (not arm.clicked or sight.clicked(arm.clicked))
         and (not arm.opened or sight.opened(arm.opened))
     )

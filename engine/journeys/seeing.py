@@ -1,12 +1,13 @@
 """What is known of a run of enrolments at this moment? Each question is asked once for all, when first needed."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from engine import audience, campaign, ledger, rules
-from engine.journeys.deciding import Sight
-from engine.journeys.definition import Journey, Send
+from engine.journeys.deciding import Sight, with_tags
+from engine.journeys.definition import Journey, Send, Tag
 from engine.ledger import Enrolment
 from engine.model import Candidate, HitKind, Picks, Profile
 from engine.pipeline.planning import view_of
@@ -72,7 +73,7 @@ class Seen:
         profile = self.profiles[one.contact_id]
         return Sight(
             zone=campaign.zone_of(profile, self._mailer.zone),
-            holds=lambda where: self._book.holds(where, profile, self._at, f"journey {journey.name}"),
+            holds=partial(self._holds, journey, profile),
             clicked=partial(self._answered, one, HitKind.CLICK),
             opened=partial(self._answered, one, HitKind.OPEN),
             came=partial(self.came, one),
@@ -80,6 +81,10 @@ class Seen:
             slot=partial(self._slot, journey, profile),
             legal=partial(self._legal, journey, profile),
         )
+
+    def _holds(self, journey: Journey, profile: Profile, where: str, tags: Sequence[Tag]) -> bool:
+        her = replace(profile, tags=with_tags(profile.tags, tags)) if tags else profile
+        return self._book.holds(where, her, self._at, f"journey {journey.name}")
 
     def came(self, one: Enrolment, what: str, since: datetime) -> bool:
         """Whether she did this after that moment; a click is one in a mail of this journey, by no machine."""

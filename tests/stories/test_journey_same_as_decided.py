@@ -131,7 +131,7 @@ def _sight(mailer: Mailer, journey: Journey, contact_id: int, acts: Mapping[str,
 
     return Sight(
         zone=ZoneInfo("UTC"),
-        holds=lambda _rule: is_few,
+        holds=lambda _rule, _tags: is_few,
         clicked=lambda _step: False,
         opened=lambda _step: False,
         came=came,

@@ -1,5 +1,6 @@
 """What is known of one contact at this virtual moment, for rules, for `decide` and for plans?"""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -7,8 +8,8 @@ from typing import Any
 
 from engine import rules
 from engine.campaign import PlanOptions
-from engine.journeys.deciding import Sight
-from engine.journeys.definition import Send
+from engine.journeys.deciding import Sight, with_tags
+from engine.journeys.definition import Send, Tag
 from engine.journeys.simulating.behaviour import ORDER
 from engine.journeys.simulating.crowd import MONTH
 from engine.journeys.simulating.inside import Inside
@@ -54,9 +55,12 @@ class Her:
         """One field of her profile."""
         return self._stage.glass.read(self.one, at, name)
 
-    def holds(self, rule: Rule, at: datetime) -> bool:
-        """Does the rule hold for her now?"""
-        return rules.evaluate(rule, self.profile(at), at, self._stage.programme.segments)
+    def holds(self, rule: Rule, at: datetime, tags: Sequence[Tag] = ()) -> bool:
+        """Does the rule hold for her now, after these steps of a journey?"""
+        profile = self.profile(at)
+        if tags:
+            profile = replace(profile, tags=with_tags(profile.tags, tags))
+        return rules.evaluate(rule, profile, at, self._stage.programme.segments)
 
     def outlook(self, rule: PreparedRule, at: datetime) -> tuple[bool, int]:
         """Does it hold, and until when does that stand (NEVER: until something happens)?"""
@@ -81,7 +85,7 @@ class Her:
         of_class = inside.journey.message_class
         return Sight(
             zone=self.zone,
-            holds=lambda text: self.holds(book[text], at),
+            holds=lambda text, tags: self.holds(book[text], at, tags),
             clicked=lambda step: (step, CLICK) in inside.answers,
             opened=lambda step: (step, OPEN) in inside.answers,
             came=partial(self.came, inside),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from engine.errors import MailerError
-from engine.journeys.deciding import Move, Place, decide
+from engine.journeys.deciding import Move, Place, decide, with_tags
 from engine.journeys.definition import Send, StartKind, Tag
 from engine.journeys.entering import Comes, comes_after, day_in, entry_of, is_held_out
 from engine.journeys.simulating.behaviour import OPT_OUT, ORDER, Happening, Lives
@@ -338,9 +338,7 @@ class Walk:
                 self._tag(effect.step, at)
 
     def _tag(self, step: Tag, at: int) -> None:
-        tags = tuple(one for one in self._one.tags if one != step.tag) if step.remove else self._one.tags
-        if not step.remove and step.tag not in tags:
-            tags = (*tags, step.tag)
+        tags = with_tags(self._one.tags, [step])
         if tags != self._one.tags:
             self._one.tags = tags
             self._touched(at, Fact.TAG)

@@ -1,6 +1,7 @@
 """What is next for somebody in a journey: every kind of step, by hand; and what holds for all journeys, at random."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.journeys.deciding import Move, Passed, Place, Sight, decide
+from engine.journeys.deciding import Move, Passed, Place, Sight, decide, with_tags
 from engine.journeys.definition import (
     Arm,
     Branch,
@@ -45,10 +46,14 @@ class Seen:
     slot: datetime | None = None
     legal: datetime | None = None
 
+    def holds(self, rule: str, tags: Sequence[Tag]) -> bool:
+        """A rule is known to hold, or asks for the tag that it names."""
+        return rule in self.rules or rule in with_tags((), tags)
+
     def sight(self) -> Sight:
         return Sight(
             zone=HELSINKI,
-            holds=lambda rule: rule in self.rules,
+            holds=self.holds,
             clicked=lambda step: step in self.clicks,
             opened=lambda step: step in self.opens,
             came=lambda kind, since: any(kind == one and at > since for one, at in self.events),
@@ -69,6 +74,15 @@ def place(step: str, *, due_at: datetime = AT, waiting: bool = False, step_at: d
 
 def results(move: Move) -> list[tuple[str, str, str]]:
     return [(one.step, one.result, one.to) for one in move.passed]
+
+
+def test_a_branch_sees_the_tag_that_was_set_just_before_it_and_not_one_that_was_taken_away() -> None:
+    branch = Branch(id="which", arms=(Arm(to="b", where="old"), Arm(to="a", where="new")))
+    marks = (Tag(id="mark", tag="new"), Tag(id="old", tag="old"), Tag(id="not", tag="old", remove=True))
+
+    move = decide(journey(*marks, branch, Leave(id="b"), Leave(id="a")), place("mark"), Seen().sight(), AT)
+
+    assert ("which", "2", "a") in results(move)
 
 
 def test_it_runs_on_to_the_first_step_that_must_wait() -> None:
