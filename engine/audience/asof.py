@@ -18,6 +18,7 @@ from engine.audience import yardstick
 from engine.audience.profile import Basis, Catalogue, Figures, figures
 from engine.audience.refresh import FIRST_LANGUAGE, bought_between, stored
 from engine.audience.yardstick import Yardstick
+from engine.store import among
 from engine.store.tables import profile
 
 
@@ -65,7 +66,7 @@ def figures_seen(db: sa.Connection, contact_ids: Sequence[int], lens: Lens) -> d
         return figures(db, contact_ids, lens.basis, lens.catalogue)
     names = list(Figures.__dataclass_fields__)
     columns = [profile.c[name] for name in names]
-    query = sa.select(profile.c.contact_id, *columns).where(profile.c.contact_id.in_(contact_ids))
+    query = sa.select(profile.c.contact_id, *columns).where(among(profile.c.contact_id, contact_ids))
     return {row.contact_id: _figures(dict(zip(names, row[1:], strict=True))) for row in db.execute(query)}
 
 

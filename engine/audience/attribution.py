@@ -11,7 +11,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from engine.store import Store, chunks
+from engine.store import Store, among, chunks
 from engine.store.tables import event, fact, order_line, orders, product
 
 _CONTACTS_A_QUERY = 5000
@@ -51,7 +51,7 @@ def purchases(store: Store, contact_ids: Sequence[int], first: datetime, last: d
     )
     for some in chunks(sorted(contact_ids), _CONTACTS_A_QUERY):
         with store.read() as db:
-            rows = db.execute(query.where(orders.c.contact_id.in_(some))).all()
+            rows = db.execute(query.where(among(orders.c.contact_id, some))).all()
         for row in rows:
             yield Purchase(
                 contact_id=row.contact_id,
@@ -72,7 +72,7 @@ def goals_reached(store: Store, goal: str, since_by_contact: Mapping[int, dateti
     found = set()
     for some in chunks(sorted(since_by_contact), _CONTACTS_A_QUERY):
         with store.read() as db:
-            rows = db.execute(latest.where(latest.selected_columns[0].in_(some))).all()
+            rows = db.execute(latest.where(among(latest.selected_columns[0], some))).all()
         found |= {contact_id for contact_id, moment in rows if moment > since_by_contact[contact_id]}
     return found
 
@@ -83,7 +83,7 @@ def latest(store: Store, goal: str, contact_ids: Sequence[int], first: datetime,
     found: dict[int, datetime] = {}
     for some in chunks(contact_ids, _CONTACTS_A_QUERY):
         with store.read() as db:
-            rows = db.execute(query.where(query.selected_columns[0].in_(some))).all()
+            rows = db.execute(query.where(among(query.selected_columns[0], some))).all()
         found |= {row[0]: row[1] for row in rows}
     return found
 
@@ -95,7 +95,7 @@ def first_events(store: Store, kind: str, since_by_contact: Mapping[int, datetim
         earliest = min(since_by_contact[one] for one in some)
         query = sa.select(event.c.contact_id, event.c.at).where(event.c.kind == kind, event.c.at > earliest)
         with store.read() as db:
-            rows = db.execute(query.where(event.c.contact_id.in_(some)).order_by(event.c.at)).all()
+            rows = db.execute(query.where(among(event.c.contact_id, some)).order_by(event.c.at)).all()
         for contact_id, at in rows:
             if at > since_by_contact[contact_id]:
                 found.setdefault(contact_id, at)

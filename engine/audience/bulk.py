@@ -1,12 +1,10 @@
-"""How are many rows written or looked up at once without waste? Compiled once, and a list bound as one value."""
+"""How are many rows written at once without waste? By a statement that is compiled once."""
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import JSON
 
 from engine.store import Store
@@ -23,14 +21,6 @@ class _Compiled:
 
 
 _COMPILED: dict[tuple[Make, str, tuple[str, ...]], _Compiled] = {}
-
-
-def is_one_of(store: Store, column: sa.ColumnElement[str], texts: Collection[str]) -> sa.ColumnElement[bool]:
-    """`column IN (...)` with the list as one value: where there are hundreds, naming each costs more than looking."""
-    if store.is_sqlite:
-        listed = sa.func.json_each(json.dumps(list(texts))).table_valued("value")
-        return column.in_(sa.select(listed.c.value))
-    return column == sa.any_(sa.literal(list(texts), postgresql.ARRAY(sa.Text)))
 
 
 def write_many(store: Store, db: sa.Connection, make: Make, rows: Sequence[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from engine.audience.address import Address
 from engine.audience.contact_writing import People
 from engine.links import Keys
-from engine.store import Store
+from engine.store import Store, among
 from engine.store.tables import contact
 
 
@@ -56,4 +56,4 @@ class Buyers:
 def mark_changed(db: sa.Connection, contact_ids: Collection[int]) -> None:
     """Their facts changed: profiles are computed anew. Set even where it is set: a refresh may be at work on them."""
     if contact_ids:
-        db.execute(sa.update(contact).where(contact.c.id.in_(contact_ids)).values(changed=True))
+        db.execute(sa.update(contact).where(among(contact.c.id, contact_ids)).values(changed=True))

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from engine import ledger
 from engine.audience.address import address
-from engine.audience.bulk import is_one_of, write_many
+from engine.audience.bulk import write_many
 from engine.errors import Refused, UnknownContact, Usage
 from engine.links import Keys
 from engine.model import Standing
-from engine.store import Store, chunks
+from engine.store import Store, among, chunks
 from engine.store.tables import consent, contact, suppression
 
 Purpose = Literal["mailing", "tracking"]
@@ -156,9 +156,7 @@ def suppressions_by_reason(store: Store) -> dict[str, int]:
 
 def suppressions(store: Store, db: sa.Connection, hashes: Collection[str]) -> dict[str, Reason]:
     """Which of these mailboxes are suppressed, and why."""
-    query = sa.select(suppression.c.address_hash, suppression.c.reason).where(
-        is_one_of(store, suppression.c.address_hash, hashes)
-    )
+    query = sa.select(suppression.c.address_hash, suppression.c.reason).where(among(suppression.c.address_hash, hashes))
     return {row.address_hash: row.reason for row in db.execute(query)}
 
 
@@ -244,7 +242,7 @@ def _into_consent(store: Store) -> sa.Insert:
 
 def _standings(store: Store, db: sa.Connection, keys: Keys, contact_ids: Sequence[int]) -> dict[int, Standing]:
     query = sa.select(contact.c.id, contact.c.address_key, contact.c.mailing_consent, contact.c.tracking_consent).where(
-        contact.c.id.in_(contact_ids)
+        among(contact.c.id, contact_ids)
     )
     rows = db.execute(query).all()
     hashes = {row.id: keys.address_hash(row.address_key) for row in rows if row.address_key is not None}

@@ -13,14 +13,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.audience.address import Address
-from engine.audience.bulk import is_one_of, write_many
+from engine.audience.bulk import write_many
 from engine.audience.consent import Purpose, Reason, Statement, suppressions, takes_effect, write_statements
 from engine.audience.contact_rows import ContactRow
 from engine.audience.import_run import Lines, Written
 from engine.links import Keys
 from engine.model import RefusedRow
 from engine.rules import number_of
-from engine.store import Store
+from engine.store import Store, among
 from engine.store.tables import consent, contact, contact_attribute
 
 _STANDING: Mapping[Purpose, str] = {"mailing": "mailing_consent", "tracking": "tracking_consent"}
@@ -70,8 +70,8 @@ class People:
         self, store: Store, db: sa.Connection, keys: Keys, addresses: Collection[Address], external_ids: Collection[str]
     ) -> None:
         address_keys = {one.key for one in addresses}
-        has_key = is_one_of(store, contact.c.address_key, address_keys)
-        wanted = sa.or_(has_key, is_one_of(store, contact.c.external_id, external_ids)) if external_ids else has_key
+        has_key = among(contact.c.address_key, address_keys)
+        wanted = sa.or_(has_key, among(contact.c.external_id, external_ids)) if external_ids else has_key
         rows = db.execute(sa.select(contact).where(wanted).order_by(contact.c.id).with_for_update()).mappings()
         self.known = [_Person(fields=dict(row), id=row["id"]) for row in rows]
         self.new: list[_Person] = []
@@ -124,7 +124,7 @@ class People:
     def insert_new(self, store: Store, db: sa.Connection) -> None:
         """Write the new contacts and learn their numbers."""
         if self.movers:  # they leave their old mailboxes first: somebody else may have moved in
-            db.execute(sa.update(contact).where(contact.c.id.in_(self.movers)).values(address_key=None))
+            db.execute(sa.update(contact).where(among(contact.c.id, self.movers)).values(address_key=None))
         if self.new:
             # Most files fill few of the columns; the others are NULL by themselves.
             filled = [name for name in _WRITTEN if any(one.fields[name] is not None for one in self.new)]
@@ -132,7 +132,7 @@ class People:
                 filled.append("company_size_number")
             write_many(store, db, _into_contact, [_columns(one, filled) for one in self.new])
             made = {one.fields["address_key"] for one in self.new}
-            query = sa.select(contact.c.id, contact.c.address_key).where(is_one_of(store, contact.c.address_key, made))
+            query = sa.select(contact.c.id, contact.c.address_key).where(among(contact.c.address_key, made))
             for number, key in db.execute(query):
                 self.by_key[key].id = number
 
@@ -181,15 +181,15 @@ def _people(store: Store, db: sa.Connection, keys: Keys, rows: Sequence[ContactR
 
 def _recall_history(db: sa.Connection, known: Sequence[_Person], lines: Lines[ContactRow]) -> None:
     """Attributes and latest statements of those who are known, where the rows speak of any."""
-    by_id = {one.id: one for one in known}
+    by_id = {one.id: one for one in known if one.id is not None}
     if any(row.attributes for _, row in lines):
-        attributes = sa.select(contact_attribute).where(contact_attribute.c.contact_id.in_(by_id))
+        attributes = sa.select(contact_attribute).where(among(contact_attribute.c.contact_id, by_id))
         for stored in db.execute(attributes):
             by_id[stored.contact_id].attributes[stored.name] = stored.value
     if any(row.statements for _, row in lines):
         latest = (
             sa.select(consent.c.contact_id, consent.c.purpose, sa.func.max(consent.c.at))
-            .where(consent.c.contact_id.in_(by_id))
+            .where(among(consent.c.contact_id, by_id))
             .group_by(consent.c.contact_id, consent.c.purpose)
         )
         for contact_id, purpose, said_at in db.execute(latest):

@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from engine.audience.fields import clicked_until
-from engine.store import Store, chunks, from_micros
+from engine.store import Store, among, chunks, from_micros
 from engine.store.tables import contact, hit, message, orders
 
 _IDS_A_QUERY = 500
@@ -30,7 +30,7 @@ def places(store: Store, contact_ids: Sequence[int]) -> dict[int, Place]:
     found: dict[int, Place] = {}
     with store.read() as db:
         for some in chunks(contact_ids, _IDS_A_QUERY):
-            wanted = sa.select(contact.c.id, *_PLACE).where(contact.c.id.in_(some))
+            wanted = sa.select(contact.c.id, *_PLACE).where(among(contact.c.id, some))
             for row in db.execute(wanted):
                 found[row.id] = Place(timezone=row.timezone, region=row.region, country=row.country)
     return found
@@ -71,10 +71,10 @@ def _micros(moment: sa.Column[datetime]) -> sa.ColumnElement[int]:
 def _newest(contact_ids: Sequence[int], at: datetime, most: int) -> sa.Select[tuple[int, int]]:
     """Of each contact's orders and of her clicks the newest `most`."""
     ordered = sa.select(orders.c.contact_id, _micros(orders.c.ordered_at).label("moment")).where(
-        orders.c.contact_id.in_(contact_ids), orders.c.ordered_at <= at
+        among(orders.c.contact_id, contact_ids), orders.c.ordered_at <= at
     )
     clicked = clicked_until(at).add_columns(message.c.contact_id, _micros(hit.c.at).label("moment"))
-    clicked = clicked.where(message.c.contact_id.in_(contact_ids))
+    clicked = clicked.where(among(message.c.contact_id, contact_ids))
     acts = sa.union_all(ordered, clicked).subquery()
     place = sa.func.row_number().over(partition_by=acts.c.contact_id, order_by=acts.c.moment.desc())
     numbered = sa.select(acts.c.contact_id, acts.c.moment, place.label("place")).subquery()

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from engine.audience.contact_rows import ContactReader, ContactRow
 from engine.audience.contact_writing import standing_of, write_contacts
-from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Progress, Written, run
+from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Written, run
 from engine.audience.kinds import CONTACTS
 from engine.audience.reading import Opened, Row
+from engine.model import Progress
 from engine.store import Store
 
 

@@ -10,14 +10,14 @@ import sqlalchemy as sa
 
 from engine.audience import values
 from engine.audience.address import Address, address
-from engine.audience.bulk import is_one_of, write_many
+from engine.audience.bulk import write_many
 from engine.audience.buyers import Buyers, mark_changed
-from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Progress, Written, run
+from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Written, run
 from engine.audience.kinds import EVENTS, PROPERTIES
 from engine.audience.reading import Number, Opened, Row, Value
-from engine.model import RefusedRow
+from engine.model import Progress, RefusedRow
 from engine.rules import number_of
-from engine.store import Store
+from engine.store import Store, among
 from engine.store.tables import event
 
 
@@ -83,10 +83,7 @@ class _Events:
         buyers = Buyers(store, db, self._options.keys, [(one.address, one.external_id) for _, one in lines], self._at)
         ids = {one.event_id for _, one in lines}
         columns = (event.c.event_id, event.c.contact_id, event.c.kind, event.c.at, event.c.properties)
-        known = {
-            row[0]: tuple(row[1:])
-            for row in db.execute(sa.select(*columns).where(is_one_of(store, event.c.event_id, ids)))
-        }
+        known = {row[0]: tuple(row[1:]) for row in db.execute(sa.select(*columns).where(among(event.c.event_id, ids)))}
         news: dict[str, dict[str, Any]] = {}
         changed: set[int] = set()
         for line, one in lines:

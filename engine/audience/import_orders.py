@@ -7,14 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.audience.bulk import is_one_of, write_many
+from engine.audience.bulk import write_many
 from engine.audience.buyers import Buyers, mark_changed
-from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Progress, Written, run
+from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Written, run
 from engine.audience.kinds import ORDERS
 from engine.audience.order_rows import OrderLine, OrderReader
 from engine.audience.reading import Opened, Row
-from engine.model import RefusedRow
-from engine.store import Store
+from engine.model import Progress, RefusedRow
+from engine.store import Store, among
 from engine.store.tables import order_line, orders
 
 _LINE = ("product_id", "quantity", "returned", "unit_price_cents", "discount_cents", "revenue_cents")
@@ -69,9 +69,7 @@ def _write_orders(
     store: Store, db: sa.Connection, by_order: Mapping[str, tuple[int, OrderLine]]
 ) -> tuple[dict[str, int], set[int]]:
     """The orders' numbers, and the contacts for whom an order is new, moved or went to somebody else."""
-    known = {
-        row.order_id: row for row in db.execute(sa.select(orders).where(is_one_of(store, orders.c.order_id, by_order)))
-    }
+    known = {row.order_id: row for row in db.execute(sa.select(orders).where(among(orders.c.order_id, by_order)))}
     numbers = {order_id: row.id for order_id, row in known.items()}
     changed: set[int] = set()
     new: list[dict[str, Any]] = []
@@ -86,7 +84,7 @@ def _write_orders(
             changed |= {buyer, row.contact_id}
     if new:
         write_many(store, db, _into_orders, new)
-        inserted = sa.select(orders.c.order_id, orders.c.id).where(is_one_of(store, orders.c.order_id, by_order))
+        inserted = sa.select(orders.c.order_id, orders.c.id).where(among(orders.c.order_id, by_order))
         numbers = {row.order_id: row.id for row in db.execute(inserted)}
     if moved:
         values: dict[str, Any] = {"contact_id": sa.bindparam("buyer"), "ordered_at": sa.bindparam("moment")}
@@ -102,7 +100,7 @@ def _write_lines(
     written: Written,
 ) -> set[int]:
     """Bring the lines in; gives the contacts for whom a line is new or another."""
-    query = sa.select(order_line).where(order_line.c.order_pk.in_({numbers[one.order_id] for one, _ in wanted}))
+    query = sa.select(order_line).where(among(order_line.c.order_pk, {numbers[one.order_id] for one, _ in wanted}))
     known = {(row.order_pk, row.line_no): tuple(row[2:]) for row in db.execute(query)}
     new: dict[tuple[int, int], dict[str, Any]] = {}
     moved: dict[tuple[int, int], dict[str, Any]] = {}

@@ -8,14 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.audience import values
-from engine.audience.bulk import is_one_of, write_many
+from engine.audience.bulk import write_many
 from engine.audience.buyers import mark_changed
-from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Progress, Written, run
+from engine.audience.import_run import Importer, ImportOptions, ImportResult, Lines, Written, run
 from engine.audience.kinds import PRODUCTS
 from engine.audience.reading import Opened, Row, Value, Values
 from engine.audience.values import CLEAR
-from engine.model import RefusedRow
-from engine.store import Store, chunks
+from engine.model import Progress, RefusedRow
+from engine.store import Store, among, chunks
 from engine.store.tables import order_line, orders, product
 
 ProductRow = Mapping[str, Any]  # columns of `product`; empty for a row that only adds a picture
@@ -83,7 +83,7 @@ class _Products:
                 for before in [known.get(row["product_id"], _FRESH)]
                 if any(name in row and row[name] != before[name] for name in _FOR_PROFILES)
             }
-            bought = sa.select(order_line.c.order_pk).where(is_one_of(store, order_line.c.product_id, moved))
+            bought = sa.select(order_line.c.order_pk).where(among(order_line.c.product_id, moved))
             buyers = sa.select(orders.c.contact_id).where(orders.c.id.in_(bought)).distinct()
             numbers = sorted(db.scalars(buyers)) if moved else []
         for part in chunks(numbers, _BUYERS_A_WRITE):
@@ -117,7 +117,7 @@ class _Products:
 
 def _known(store: Store, db: sa.Connection, lines: Lines[ProductRow]) -> dict[str, dict[str, Any]]:
     ids = {row["product_id"] for _, row in lines if row}
-    rows = db.execute(sa.select(product).where(is_one_of(store, product.c.product_id, ids))).mappings()
+    rows = db.execute(sa.select(product).where(among(product.c.product_id, ids))).mappings()
     return {row["product_id"]: {name: row[name] for name in _COLUMNS} for row in rows}
 
 

@@ -22,11 +22,10 @@ from engine.audience.kinds import Kind
 from engine.audience.reading import Opened, Row, open_file
 from engine.errors import Usage
 from engine.links import Keys
-from engine.model import RefusedRow
+from engine.model import Progress, RefusedRow
 from engine.store import Store
 from engine.store.tables import fact, import_run
 
-Progress = Callable[[int, int | None], None]
 Item = TypeVar("Item")
 
 _ROWS_A_CHUNK = 1000  # 20-70 ms of writing: an unsubscribe never waits for longer

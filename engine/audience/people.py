@@ -18,7 +18,7 @@ from engine.audience.yardstick import DAY, rank
 from engine.clock import local_day
 from engine.links import Keys
 from engine.model import Candidate, Profile
-from engine.store import Store, chunks, to_micros
+from engine.store import Store, among, chunks, to_micros
 from engine.store.tables import contact, contact_attribute, hit, message
 
 _CONTACTS_A_CHUNK = 500
@@ -64,7 +64,7 @@ def candidates(store: Store, contact_ids: Sequence[int], at: datetime, keys: Key
 
 def people_seen(db: sa.Connection, contact_ids: Sequence[int], lens: Lens) -> list[tuple[Profile, Figures]]:
     """The profiles of some hundreds of contacts through one lens, with the figures they rest on."""
-    rows = {row.id: row for row in db.execute(sa.select(contact).where(contact.c.id.in_(contact_ids)))}
+    rows = {row.id: row for row in db.execute(sa.select(contact).where(among(contact.c.id, contact_ids)))}
     drawn = figures_seen(db, contact_ids, lens)
     attributes = _attributes(db, contact_ids)
     contacted = _contacted(db, contact_ids, lens.at)
@@ -135,7 +135,7 @@ def _age(born: date | None, lens: Lens) -> int | None:
 def _attributes(db: sa.Connection, contact_ids: Sequence[int]) -> dict[int, dict[str, str]]:
     found: dict[int, dict[str, str]] = {}
     one = contact_attribute.c
-    query = sa.select(one.contact_id, one.name, one.value).where(one.contact_id.in_(contact_ids))
+    query = sa.select(one.contact_id, one.name, one.value).where(among(one.contact_id, contact_ids))
     for contact_id, name, value in db.execute(query.order_by(one.contact_id, one.name)):
         found.setdefault(contact_id, {})[name] = value
     return found
@@ -151,6 +151,6 @@ def _contacted(db: sa.Connection, contact_ids: Sequence[int], at: datetime) -> d
     ):
         recent = sa.func.sum(sa.case((moment > at - MONTH, 1), else_=0))
         columns = query.add_columns(whose, recent, sa.func.max(moment))
-        for contact_id, number, latest in db.execute(columns.where(whose.in_(contact_ids)).group_by(whose)):
+        for contact_id, number, latest in db.execute(columns.where(among(whose, contact_ids)).group_by(whose)):
             found.setdefault(contact_id, {}).update({count: number, last: latest})
     return found

@@ -20,7 +20,7 @@ from engine.audience.asof import Lens
 from engine.audience.profile import Figures
 from engine.clock import local_day
 from engine.model import Card, Picks, Profile
-from engine.store import chunks
+from engine.store import among, chunks
 from engine.store.tables import order_line, orders, product, recommendation
 
 _LATEST_ORDERS = 5
@@ -134,7 +134,7 @@ def _latest(db: sa.Connection, contact_ids: Sequence[int], lens: Lens) -> dict[i
     )
     numbered = (
         sa.select(orders.c.id, orders.c.contact_id, orders.c.ordered_at, place.label("place"))
-        .where(orders.c.contact_id.in_(contact_ids), orders.c.ordered_at <= lens.at)
+        .where(among(orders.c.contact_id, contact_ids), orders.c.ordered_at <= lens.at)
         .subquery()
     )
     line = order_line.c
@@ -149,7 +149,7 @@ def _latest(db: sa.Connection, contact_ids: Sequence[int], lens: Lens) -> dict[i
 
 def _lists(db: sa.Connection, contact_ids: Sequence[int]) -> dict[int, list[Row]]:
     one = recommendation.c
-    query = sa.select(one.contact_id, one.list, one.product_id, one.reason).where(one.contact_id.in_(contact_ids))
+    query = sa.select(one.contact_id, one.list, one.product_id, one.reason).where(among(one.contact_id, contact_ids))
     return _by_contact(db.execute(query.order_by(one.contact_id, one.list, one.rank)))
 
 
@@ -163,6 +163,6 @@ def _by_contact(rows: Iterable[Row]) -> dict[int, list[Row]]:
 def _products(db: sa.Connection, product_ids: Collection[str]) -> dict[str, Row]:
     found = {}
     for some in chunks(sorted(product_ids), _IDS_A_QUERY):
-        for row in db.execute(sa.select(product).where(product.c.product_id.in_(some))):
+        for row in db.execute(sa.select(product).where(among(product.c.product_id, some))):
             found[row.product_id] = row
     return found

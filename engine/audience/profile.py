@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from engine import locale
-from engine.store import chunks, from_micros
+from engine.store import among, chunks, from_micros
 from engine.store.tables import contact, order_line, orders, product
 
 _IDS_A_QUERY = 5000  # far below the 32,766 variables that SQLite allows
@@ -65,7 +65,7 @@ class Catalogue:
         for some in chunks(wanted, _IDS_A_QUERY):
             self._known.update(dict.fromkeys(some))
             found = sa.select(product.c.product_id, product.c.category, product.c.brand)
-            for row in db.execute(found.where(product.c.product_id.in_(some))):
+            for row in db.execute(found.where(among(product.c.product_id, some))):
                 self._known[row.product_id] = (row.category, row.brand)
 
     def get(self, product_id: str) -> tuple[str | None, str | None] | None:
@@ -105,7 +105,7 @@ def _moments(db: sa.Connection, contact_ids: Sequence[int], at: datetime) -> dic
     found: dict[int, list[int]] = defaultdict(list)
     query = (
         sa.select(orders.c.contact_id, sa.type_coerce(orders.c.ordered_at, sa.BigInteger))
-        .where(orders.c.contact_id.in_(contact_ids), orders.c.ordered_at <= at)
+        .where(among(orders.c.contact_id, contact_ids), orders.c.ordered_at <= at)
         .order_by(orders.c.contact_id, orders.c.ordered_at)
     )
     for contact_id, micros in db.execute(query):
@@ -127,7 +127,7 @@ def _baskets(db: sa.Connection, contact_ids: Sequence[int], at: datetime) -> dic
             line.revenue_cents,
         )
         .join_from(orders, order_line, line.order_pk == orders.c.id)
-        .where(orders.c.contact_id.in_(contact_ids), orders.c.ordered_at <= at)
+        .where(among(orders.c.contact_id, contact_ids), orders.c.ordered_at <= at)
     )
     for contact_id, product_id, quantity, returned, price, discount, revenue in db.execute(query):
         basket = found[contact_id]
@@ -143,7 +143,7 @@ def _greetings(db: sa.Connection, contact_ids: Sequence[int], language: str) -> 
     who = contact.c
     query = sa.select(
         who.id, who.language, who.given_name, who.family_name, who.full_name, who.honorific, who.gender
-    ).where(who.id.in_(contact_ids))
+    ).where(among(who.id, contact_ids))
     return {
         row.id: locale.greeting(
             row.language or language, row.given_name, row.family_name, row.full_name, row.honorific, row.gender

@@ -5,7 +5,7 @@ sees what sells best now. A list is rewritten only where its products or reasons
 the night when its list last changed. Stock may change until the mail goes out: look at it again when reading.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -18,7 +18,8 @@ from engine.audience.baskets import History, Ints, history, read_lines, rows_of
 from engine.audience.picking import Choice, Shelf, choose_again, choose_new, read_shelf
 from engine.audience.taste import Taste, learn, new_for_you_scores
 from engine.clock import local_day
-from engine.store import Store, chunks, from_micros, to_micros
+from engine.model import Progress
+from engine.store import Store, among, chunks, from_micros, to_micros
 from engine.store.tables import contact, recommendation
 
 BUY_AGAIN, NEW_FOR_YOU = "buy_again", "new_for_you"
@@ -28,7 +29,6 @@ _CONTACTS_A_WRITE = 25  # of up to 40 rows: some 10 ms
 
 _UTC = ZoneInfo("UTC")
 
-Progress = Callable[[int, int | None], None]
 Reason = Mapping[str, object]
 
 
@@ -157,7 +157,7 @@ def _forget_erased(store: Store) -> int:
         ids = list(listed)
     for part in chunks(ids, _CONTACTS_A_WRITE):
         with store.write() as db:
-            db.execute(sa.delete(recommendation).where(recommendation.c.contact_id.in_(part)))
+            db.execute(sa.delete(recommendation).where(among(recommendation.c.contact_id, part)))
     return len(ids)
 
 
@@ -168,9 +168,9 @@ def _save(store: Store, lists: Mapping[int, Sequence[Pick]]) -> int:
     for part in chunks(differing, _CONTACTS_A_WRITE):
         with store.write() as db:
             # Somebody may have been erased since the lists were made.
-            living = sa.select(contact.c.id).where(contact.c.id.in_(part), contact.c.email.is_not(None))
+            living = sa.select(contact.c.id).where(among(contact.c.id, part), contact.c.email.is_not(None))
             ids = set(db.execute(living.with_for_update(read=True)).scalars())
-            db.execute(sa.delete(recommendation).where(recommendation.c.contact_id.in_(part)))
+            db.execute(sa.delete(recommendation).where(among(recommendation.c.contact_id, part)))
             rows = [{"contact_id": one, **pick._asdict()} for one in part if one in ids for pick in lists[one]]
             if rows:
                 db.execute(sa.insert(recommendation), rows)
@@ -181,7 +181,7 @@ def _stored(store: Store, contact_ids: Sequence[int]) -> dict[int, list[tuple[st
     columns = recommendation.c
     wanted = (
         sa.select(columns.contact_id, columns.list, columns.rank, columns.product_id, columns.reason)
-        .where(columns.contact_id.in_(contact_ids))
+        .where(among(columns.contact_id, contact_ids))
         .order_by(columns.contact_id, columns.list, columns.rank)
     )
     found: dict[int, list[tuple[str, int, str, Reason]]] = {}

@@ -13,7 +13,7 @@ writes facts must set `changed` in the same transaction, after the facts, even w
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -24,10 +24,9 @@ from engine import ledger
 from engine.audience import yardstick
 from engine.audience.profile import Basis, Catalogue, Figures, figures
 from engine.audience.yardstick import Yardstick
-from engine.store import Store, chunks
+from engine.model import Progress
+from engine.store import Store, among, chunks
 from engine.store.tables import contact, fact, orders, profile
-
-Progress = Callable[[int, int | None], None]
 
 _MARKS_A_WRITE = 2000
 _CONTACTS_A_CHUNK = 250
@@ -191,9 +190,9 @@ def _take_up(store: Store, token: str, after: int) -> Sequence[int]:
         some = db.scalars(_marked(after).order_by("id").limit(_CONTACTS_A_CHUNK)).all()
         if some:
             # Rows that an import holds at this moment (PostgreSQL) stay changed, and are done when it has committed.
-            free = sa.select(contact.c.id).where(contact.c.id.in_(some), contact.c.changed).order_by(contact.c.id)
+            free = sa.select(contact.c.id).where(among(contact.c.id, some), contact.c.changed).order_by(contact.c.id)
             ours = db.scalars(free.with_for_update(skip_locked=True)).all()
-            db.execute(contact.update().where(contact.c.id.in_(ours)).values(changed=False))
+            db.execute(contact.update().where(among(contact.c.id, ours)).values(changed=False))
             _set_pending(store, db, some, token)
     return some
 
@@ -212,6 +211,6 @@ def _write(store: Store, drawn: Mapping[int, Figures], token: str, basis: Basis)
         if stored(db).basis != basis:
             return False
         # With the figures, not before: who looks at her from now on sees the new ones. Contacts are locked first.
-        ledger.touch(db, store, contact.c.id.in_(list(drawn)))
+        ledger.touch(db, store, among(contact.c.id, list(drawn)))
         db.execute(figures_in, rows)
         return True

@@ -17,7 +17,7 @@ from engine.audience.people import people_seen
 from engine.audience.profile import Figures
 from engine.clock import local_day
 from engine.model import HitKind, MessageState, Profile, Verdict
-from engine.store import Store, chunks, from_micros
+from engine.store import Store, among, chunks, from_micros
 from engine.store.tables import contact, contact_attribute, hit, message
 
 _CONTACTS_A_CHUNK = 500
@@ -57,7 +57,7 @@ def birth_dates(store: Store, contact_ids: Sequence[int]) -> dict[int, date]:
     born, found = contact.c.birth_date, dict[int, date]()
     with store.read() as db:
         for some in chunks(contact_ids, _CONTACTS_A_CHUNK):
-            rows = db.execute(sa.select(contact.c.id, born).where(contact.c.id.in_(some), born.is_not(None)))
+            rows = db.execute(sa.select(contact.c.id, born).where(among(contact.c.id, some), born.is_not(None)))
             found |= {row.id: row.birth_date for row in rows}
     return found
 
@@ -67,7 +67,7 @@ def attributes_of(store: Store, contact_ids: Sequence[int], name: str) -> dict[i
     one, found = contact_attribute.c, dict[int, str]()
     with store.read() as db:
         for some in chunks(contact_ids, _CONTACTS_A_CHUNK):
-            rows = db.execute(sa.select(one.contact_id, one.value).where(one.contact_id.in_(some), one.name == name))
+            rows = db.execute(sa.select(one.contact_id, one.value).where(among(one.contact_id, some), one.name == name))
             found |= {row.contact_id: row.value for row in rows}
     return found
 
@@ -128,7 +128,7 @@ def _first_after(bought_at: datetime | None, days: Iterable[int], at: datetime) 
 
 def _birthdays(db: sa.Connection, contact_ids: Sequence[int], lens: Lens) -> Iterable[tuple[int, datetime | None]]:
     born = contact.c.birth_date
-    rows = db.execute(sa.select(contact.c.id, born).where(contact.c.id.in_(contact_ids), born.is_not(None)))
+    rows = db.execute(sa.select(contact.c.id, born).where(among(contact.c.id, contact_ids), born.is_not(None)))
     return [(row.id, next_birthday(row.birth_date, lens.at, lens.basis.zone)) for row in rows]
 
 
@@ -162,7 +162,7 @@ def _add_counted(
     whose, micros = message.c.contact_id, sa.type_coerce(moment, sa.BigInteger)
     oldest = sa.func.min(sa.case((moment <= at, micros)))
     ahead = sa.func.min(sa.case((moment > at, micros)))
-    query = what.add_columns(whose, oldest, ahead).where(whose.in_(list(found)), moment > at - MONTH)
+    query = what.add_columns(whose, oldest, ahead).where(among(whose, list(found)), moment > at - MONTH)
     for contact_id, first, coming in db.execute(query.group_by(whose)):
         ends = [] if first is None else [from_micros(first) + MONTH]
         if coming is not None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from engine.store import Store
+from engine.store import Store, among
 from engine.store.tables import event, orders, watch
 
 
@@ -45,7 +45,7 @@ def _acts(
 ) -> list[Act]:
     key, whose, at = columns
     mark = sa.select(watch.c.mark).where(watch.c.journey == name, watch.c.contact_id == whose).scalar_subquery()
-    new = wanted.where(whose.in_(contact_ids), at >= since, key > sa.func.coalesce(mark, 0)).order_by(at, key)
+    new = wanted.where(among(whose, contact_ids), at >= since, key > sa.func.coalesce(mark, 0)).order_by(at, key)
     with store.read() as db:
         return [
             Act(id=row.id, contact_id=row.contact_id, at=row.at, cause=f"{word}/{row.key}") for row in db.execute(new)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from engine.ledger.rows import Query, Row
 from engine.model import CampaignState, EnrolmentState
-from engine.store import Store, chunks
+from engine.store import Store, among, chunks, to_micros
 from engine.store.tables import enrolment, enrolment_hold, journey, journey_pause
 
 ENROL_AT_ONCE = 200  # newcomers a write transaction
@@ -80,10 +80,12 @@ def wake(store: Store, contact_ids: Sequence[int], at: datetime) -> int:
     """Something happened to these contacts: look at their enrolments now; gives how many were to ring later."""
     woken = 0
     for some in chunks(sorted(set(contact_ids)), _CONTACTS_A_QUERY):
-        mine = (enrolment.c.contact_id.in_(some), enrolment.c.state == EnrolmentState.WAITING)
+        mine = (among(enrolment.c.contact_id, some), enrolment.c.state == EnrolmentState.WAITING)
         paused = sa.select(journey.c.name).where(journey.c.state == CampaignState.PAUSED)
         now = sa.update(enrolment).where(*mine, enrolment.c.due_at > at, enrolment.c.journey.not_in(paused))
-        held = sa.update(enrolment).where(*mine, enrolment.c.due_at > _WOKEN, enrolment.c.journey.in_(paused))
+        # `+ 0`: by the contact, not by the hours of all who are in a paused journey.
+        rings_later = sa.type_coerce(enrolment.c.due_at, sa.BigInteger) + 0 > to_micros(_WOKEN)
+        held = sa.update(enrolment).where(*mine, rings_later, enrolment.c.journey.in_(paused))
         with store.write() as db:
             woken += db.execute(now.values(due_at=at)).rowcount
             woken += db.execute(held.values(due_at=_WOKEN)).rowcount
@@ -102,7 +104,7 @@ def claim_enrolments(store: Store, at: datetime, limit: int = 500) -> list[Enrol
         if not (mine := _hold(store, queues, limit)):
             continue  # somebody was faster
         still = sa.select(*_COLUMNS).where(
-            enrolment.c.id.in_(mine), enrolment.c.state == EnrolmentState.WAITING, enrolment.c.due_at <= at
+            among(enrolment.c.id, mine), enrolment.c.state == EnrolmentState.WAITING, enrolment.c.due_at <= at
         )
         with store.read() as db:
             found = [enrolment_from(row) for row in db.execute(still)]
@@ -160,7 +162,7 @@ def _known(db: sa.Connection, newcomers: Sequence[Newcomer]) -> dict[tuple[str, 
         enrolment.c.state,
         enrolment.c.ended_at,
     ).where(
-        enrolment.c.contact_id.in_({one.contact_id for one in newcomers}),
+        among(enrolment.c.contact_id, {one.contact_id for one in newcomers}),
         enrolment.c.journey.in_({one.journey for one in newcomers}),
     )
     found: dict[tuple[str, int], list[Row]] = {}

@@ -11,7 +11,7 @@ from engine.ledger.events import BOUNCE, bounce_id
 from engine.ledger.rows import Row
 from engine.ledger.waits import Postponed, postponed_of
 from engine.model import EntryState, HitKind, MessageState, PlanState, Verdict
-from engine.store import Store
+from engine.store import Store, among
 from engine.store.tables import attempt, event, hit, message, plan, plan_entry
 
 
@@ -93,8 +93,8 @@ def history(store: Store, contact_id: int, campaign: str | None = None) -> list[
         messages = db.execute(sa.select(message).where(message.c.contact_id == contact_id)).all()
         waits = postponed_of(db, contact_id)
         ids = [row.id for row in messages]
-        attempts = _by_message(db.execute(sa.select(attempt).where(attempt.c.message_id.in_(ids)).order_by("n")))
-        hits = _by_message(db.execute(sa.select(hit).where(hit.c.message_id.in_(ids)).order_by("at", "id")))
+        attempts = _by_message(db.execute(sa.select(attempt).where(among(attempt.c.message_id, ids)).order_by("n")))
+        hits = _by_message(db.execute(sa.select(hit).where(among(hit.c.message_id, ids)).order_by("at", "id")))
         bounces = db.execute(sa.select(event).where(event.c.contact_id == contact_id, event.c.kind == BOUNCE)).all()
     by_plan = {
         row.plan_id: _message(row, attempts[row.id], hits[row.id], bounces, waits.get(row.id)) for row in messages

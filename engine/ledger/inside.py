@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.ledger.enrolments import Enrolment, enrolment_from
 from engine.model import EnrolmentState, HitKind, Verdict
-from engine.store import Store, chunks
+from engine.store import Store, among, chunks
 from engine.store.tables import enrolment, enrolment_step, hit, message
 
 _INSIDE = enrolment.c.state == EnrolmentState.WAITING.value
@@ -157,7 +157,7 @@ def human_answers(store: Store, contact_ids: Sequence[int], names: Collection[st
     )
     for some in chunks(contact_ids, CHUNK):
         with store.read() as db:
-            rows = db.execute(wanted.where(message.c.contact_id.in_(some))).all()
+            rows = db.execute(wanted.where(among(message.c.contact_id, some))).all()
         for contact_id, campaign, occurrence, kind, latest in rows:
             found[contact_id].append(Answer(campaign=campaign, occurrence=occurrence, kind=HitKind(kind), at=latest))
     return found
@@ -171,10 +171,12 @@ def entered_at(store: Store, message_ids: Sequence[int]) -> Mapping[int, datetim
             whose = dict(
                 map(
                     tuple,
-                    db.execute(sa.select(message.c.occurrence, message.c.contact_id).where(message.c.id.in_(some))),
+                    db.execute(sa.select(message.c.occurrence, message.c.contact_id).where(among(message.c.id, some))),
                 )
             )
             ids = {int(occurrence.partition("/")[0]) for occurrence in whose}
-            rows = db.execute(sa.select(enrolment.c.contact_id, enrolment.c.entered_at).where(enrolment.c.id.in_(ids)))
+            rows = db.execute(
+                sa.select(enrolment.c.contact_id, enrolment.c.entered_at).where(among(enrolment.c.id, ids))
+            )
             found |= {row.contact_id: row.entered_at for row in rows}
     return found

@@ -11,7 +11,7 @@ from engine.ledger import prepared
 from engine.ledger.freezing import unpacked
 from engine.ledger.prepared import said
 from engine.model import MessageState
-from engine.store import Store, chunks, from_micros
+from engine.store import Store, among, chunks, from_micros
 from engine.store.tables import attempt, batch_item, contact, message, plan_entry
 
 
@@ -106,6 +106,6 @@ def _first_tries(db: sa.Connection, message_ids: Sequence[int]) -> dict[int, dat
     """When each of these was tried first."""
     found: dict[int, datetime] = {}
     for some in chunks(message_ids, 500):
-        first = sa.select(attempt.c.message_id, attempt.c.at).where(attempt.c.message_id.in_(some), attempt.c.n == 1)
+        first = sa.select(attempt.c.message_id, attempt.c.at).where(among(attempt.c.message_id, some), attempt.c.n == 1)
         found |= {row.message_id: row.at for row in db.execute(first)}
     return found

@@ -17,7 +17,7 @@ from engine.ledger.enrolments import GO_ON, Enrolment
 from engine.ledger.releasing import unsorted
 from engine.ledger.standing import Dispatch, append
 from engine.model import CampaignState, EnrolmentState
-from engine.store import Store, to_micros
+from engine.store import Store, among, to_micros
 from engine.store.tables import call, contact, enrolment, enrolment_hold, enrolment_step, journey
 
 
@@ -90,7 +90,7 @@ def write_moves(
         _tag(db, mine)
         _add_calls(db, store, mine, at)
         ids = [one.was.id for one in mine]
-        db.execute(sa.delete(enrolment_hold).where(enrolment_hold.c.enrolment_id.in_(ids)))
+        db.execute(sa.delete(enrolment_hold).where(among(enrolment_hold.c.enrolment_id, ids)))
     return mine
 
 
@@ -103,7 +103,7 @@ def _may(one: EnrolmentMove, stands: Mapping[str, str]) -> bool:
 def _locked(db: sa.Connection, ids: Sequence[int]) -> dict[int, int]:
     """In one order for everybody, so that two never wait for each other."""
     wanted = sa.select(enrolment.c.id, enrolment.c.seq).where(
-        enrolment.c.id.in_(ids), enrolment.c.state == EnrolmentState.WAITING
+        among(enrolment.c.id, ids), enrolment.c.state == EnrolmentState.WAITING
     )
     return {row.id: row.seq for row in db.execute(wanted.order_by(enrolment.c.id).with_for_update())}
 
@@ -176,7 +176,7 @@ def _tag(db: sa.Connection, moves: Sequence[EnrolmentMove]) -> None:
             wanted[one.was.contact_id] += one.tags
     if not wanted:
         return
-    known = sa.select(contact.c.id, contact.c.tags).where(contact.c.id.in_(wanted)).order_by(contact.c.id)
+    known = sa.select(contact.c.id, contact.c.tags).where(among(contact.c.id, wanted)).order_by(contact.c.id)
     changed = sa.update(contact).where(contact.c.id == sa.bindparam("key"))
     for row in db.execute(known.with_for_update()).all():
         tags = _tagged(row.tags, wanted[row.id])

@@ -18,7 +18,7 @@ from engine.ledger.recording import add_batch, told
 from engine.ledger.rows import Query, Row
 from engine.ledger.touching import touch_mailed
 from engine.model import MessageState, Outcome, PlanState, SkipReason
-from engine.store import Store
+from engine.store import Store, among
 from engine.store.tables import attempt, batch, batch_item, message, plan
 
 ASSUMED = "assumed"
@@ -83,7 +83,7 @@ def retry_deferred(
         used_up = {row.id for row in rows if row.n >= limit and row.retry_at is None}
         if used_up:
             expired = {"state": MessageState.REFUSED, "reason": SkipReason.EXPIRED}
-            db.execute(sa.update(message).where(message.c.id.in_(used_up)).values(expired))
+            db.execute(sa.update(message).where(among(message.c.id, used_up)).values(expired))
         return _offer_again(db, store, plan_id, at, [row for row in rows if row.id not in used_up])
 
     _own_up(store, plan_id)
@@ -222,7 +222,7 @@ def _in_chunks(store: Store, wanted: Query, change: Callable[[sa.Connection, lis
 def _offer_again(db: sa.Connection, store: Store, plan_id: int, at: datetime, rows: list[Row]) -> int:
     if rows:
         planned = {"state": MessageState.PLANNED, "reason": "", "sent_at": None, "retry_at": None}
-        db.execute(sa.update(message).where(message.c.id.in_([row.id for row in rows])).values(planned))
+        db.execute(sa.update(message).where(among(message.c.id, [row.id for row in rows])).values(planned))
     by_destination = attrgetter("destination")
     for destination, same in groupby(sorted(rows, key=by_destination), key=by_destination):
         add_batch(db, store, plan_id, at, [(row.id, row.n + 1) for row in same], destination)

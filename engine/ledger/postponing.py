@@ -10,7 +10,7 @@ from engine.ledger.claiming import Claim
 from engine.ledger.items import Item
 from engine.ledger.recording import add_batch, plan_again
 from engine.model import BatchState, MessageState
-from engine.store import Store
+from engine.store import Store, among
 from engine.store.tables import attempt, batch, batch_item, message
 
 
@@ -48,7 +48,7 @@ def move(
     rows = db.execute(_still_open(claim.batch_id, ords)).all()
     if not rows:
         return
-    away = (batch_item.c.batch_id == claim.batch_id, batch_item.c.ord.in_([row.ord for row in rows]))
+    away = (batch_item.c.batch_id == claim.batch_id, among(batch_item.c.ord, [row.ord for row in rows]))
     db.execute(sa.delete(batch_item).where(*away))
     plan_again(db, [row.message_id for row in rows])
     tries = [(row.message_id, row.attempt) for row in rows]
@@ -63,7 +63,7 @@ def _still_open(batch_id: int, ords: Collection[int]) -> sa.Select[tuple[int, in
         .outerjoin(attempt, (attempt.c.message_id == batch_item.c.message_id) & (attempt.c.n == batch_item.c.attempt))
         .where(
             batch_item.c.batch_id == batch_id,
-            batch_item.c.ord.in_(ords),
+            among(batch_item.c.ord, ords),
             attempt.c.n.is_(None),
             message.c.state.in_([MessageState.PLANNED, MessageState.CLAIMED]),
         )

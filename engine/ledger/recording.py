@@ -17,7 +17,7 @@ from engine.ledger import prepared
 from engine.ledger.prepared import said
 from engine.ledger.touching import touch_mailed
 from engine.model import BatchState, MessageState, Outcome, SkipReason
-from engine.store import Store, to_micros
+from engine.store import Store, among, to_micros
 from engine.store.tables import attempt, batch, batch_item, message
 
 ENDS = frozenset(MessageState) - {MessageState.PLANNED, MessageState.CLAIMED}
@@ -143,7 +143,7 @@ def sort_out(
 def plan_again(db: sa.Connection, message_ids: Collection[int]) -> None:
     """They were claimed and certainly not handed over."""
     if message_ids:
-        claimed = sa.update(message).where(message.c.id.in_(message_ids), message.c.state == MessageState.CLAIMED)
+        claimed = sa.update(message).where(among(message.c.id, message_ids), message.c.state == MessageState.CLAIMED)
         db.execute(claimed.values(state=MessageState.PLANNED))
 
 
@@ -156,7 +156,7 @@ def skip_open(db: sa.Connection, batch_id: int) -> list[int]:
     """The plan was cancelled: who was still to be mailed in this batch won't be. Gives who is left."""
     ids = [row.message_id for row in db.execute(_OPEN, {"batch": batch_id})]
     if ids:
-        drop = sa.update(message).where(message.c.id.in_(ids), message.c.state == MessageState.PLANNED)
+        drop = sa.update(message).where(among(message.c.id, ids), message.c.state == MessageState.PLANNED)
         db.execute(drop.values(state=MessageState.SKIPPED, reason=SkipReason.CANCELLED))
     return open_ords(db, batch_id)
 

@@ -15,7 +15,7 @@ from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.ledger.recording import add_batch
 from engine.ledger.rows import Query, Row
 from engine.model import CampaignState, MessageState, PlanState
-from engine.store import Store, chunks
+from engine.store import Store, among, chunks
 from engine.store.tables import attempt, batch, batch_item, campaign, message, plan
 
 _LIMIT = 10_000  # messages in one call: a tick must come to an end
@@ -95,7 +95,7 @@ def _offer(db: sa.Connection, store: Store, plan_id: int, destination: str, rows
             mine = sa.update(message).where(message.c.id == row.id, message.c.state == MessageState.DEFERRED)
             db.execute(mine.values(state=MessageState.SENT, reason="", sent_at=row.sent_at, retry_at=None))
     number = {row.id: row.n for row in rows if row.sent_at is None}
-    due = (message.c.id.in_(list(number)), message.c.state == MessageState.DEFERRED, message.c.retry_at <= at)
+    due = (among(message.c.id, list(number)), message.c.state == MessageState.DEFERRED, message.c.retry_at <= at)
     planned = {"state": MessageState.PLANNED, "reason": "", "sent_at": None, "retry_at": None}
     won = sorted(db.scalars(sa.update(message).where(*due).values(planned).returning(message.c.id)))
     if won:

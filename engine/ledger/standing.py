@@ -22,7 +22,7 @@ from engine.ledger.recording import add_batch
 from engine.ledger.releasing import OWN_BATCHES
 from engine.links import Keys
 from engine.model import CampaignState, EntryState, MessageState, PlanEntry, PlanState
-from engine.store import Store, to_micros
+from engine.store import Store, among, to_micros
 from engine.store.tables import campaign, message, plan, plan_entry, release
 
 _MOST_PLANS = 1000  # of one step in one month
@@ -121,7 +121,7 @@ def _appended(
     """Gives those for whom there is no place: an entry of the same contact is there."""
     mine = plan_entry.c.plan_id == row.id
     ids = {one.entry.contact_id for one in some}
-    taken = set(db.scalars(sa.select(plan_entry.c.contact_id).where(mine, plan_entry.c.contact_id.in_(ids))))
+    taken = set(db.scalars(sa.select(plan_entry.c.contact_id).where(mine, among(plan_entry.c.contact_id, ids))))
     last = db.scalar(sa.select(sa.func.max(plan_entry.c.n)).where(mine))
     n = 0 if last is None else last + 1
     here: list[tuple[int, Dispatch]] = []
@@ -180,8 +180,9 @@ def _add_messages(
         return
     prepared.run(db, store, _add_message(store.is_sqlite), _MESSAGE, rows)
     written = [one.delivery_id for _, one in here if one.delivery_id]
-    mine = sa.select(message.c.n, message.c.id).where(message.c.delivery_id.in_(written), message.c.plan_id == plan_id)
-    ids = {row[0]: row[1] for row in db.execute(mine)}
+    # By the unique key alone: with the plan in the question PostgreSQL reads all that hangs on it.
+    mine = sa.select(message.c.n, message.c.id, message.c.plan_id).where(among(message.c.delivery_id, written))
+    ids = {n: message_id for n, message_id, of_plan in db.execute(mine) if of_plan == plan_id}
     where = {n: destination_of((one.entry.email or "").rpartition("@")[2].lower()) for n, one in here}
     often = {name for name, number in Counter(where[n] for n in ids).items() if name and number >= OWN_BATCHES}
     batches: dict[tuple[datetime, str], list[tuple[int, int]]] = defaultdict(list)

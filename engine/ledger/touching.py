@@ -12,7 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from engine.ledger.chunking import CHUNK, write_in_turn
-from engine.store import Store, chunks
+from engine.store import Store, among, chunks
 from engine.store.tables import contact, hit, journey, message
 
 _ANY = sa.exists().select_from(journey)
@@ -38,20 +38,20 @@ def touch(db: sa.Connection, store: Store, which: sa.ColumnElement[bool]) -> Non
         return
     if not store.is_sqlite:  # in one order, or two who touch the same contacts wait for each other
         locked = sa.select(contact.c.id).where(which).order_by(contact.c.id).with_for_update(key_share=True)
-        which = contact.c.id.in_(db.scalars(locked).all())
+        which = among(contact.c.id, db.scalars(locked).all())
     db.execute(sa.update(contact).where(which).values(touched=_next_number(store.is_sqlite)))
 
 
 def touch_readers(db: sa.Connection, store: Store, hit_ids: Sequence[int]) -> None:
     """Hits of theirs got another verdict."""
-    whose = sa.select(message.c.contact_id).join(hit, hit.c.message_id == message.c.id).where(hit.c.id.in_(hit_ids))
+    whose = sa.select(message.c.contact_id).join(hit, hit.c.message_id == message.c.id).where(among(hit.c.id, hit_ids))
     touch(db, store, contact.c.id.in_(whose))
 
 
 def touch_mailed(db: sa.Connection, store: Store, message_ids: Sequence[int]) -> None:
     """These messages went out: something only to journeys whose start asks what was sent."""
     if message_ids and db.exec_driver_sql(_READS_SENT).first() is not None:
-        whose = sa.select(message.c.contact_id).where(message.c.id.in_(message_ids))
+        whose = sa.select(message.c.contact_id).where(among(message.c.id, message_ids))
         touch(db, store, contact.c.id.in_(whose))
 
 

@@ -24,7 +24,7 @@ from engine.ledger.postponing import move
 from engine.ledger.recording import Ending, Held, record
 from engine.ledger.rows import Row
 from engine.model import BatchState, CampaignState, MessageState, Outcome, PlanState
-from engine.store import Store, chunks
+from engine.store import Store, among, chunks
 from engine.store.tables import attempt, batch, batch_item, campaign, message, plan
 
 QUIET, CAPPED, OUTRANKED = "quiet", "capped", "outranked"  # what postponed a message, as its batch says
@@ -150,13 +150,13 @@ def known_of(
     sent: list[Row] = []
     unsent: list[Row] = []
     for some in chunks(sorted(contact_ids), _IDS_A_QUERY):
-        since, hers = {"since": at - _COUNTED}, message.c.contact_id.in_(some)
+        since, hers = {"since": at - _COUNTED}, among(message.c.contact_id, some)
         sent += db.execute(_SENT.where(hers), since)
         unsent += db.execute(_UNSENT.where(hers), since)
     plans = {
         one.id: one
         for some in chunks(sorted({row.plan_id for row in (*sent, *unsent)}), _IDS_A_QUERY)
-        for one in db.execute(_PLANS.where(plan.c.id.in_(some)))
+        for one in db.execute(_PLANS.where(among(plan.c.id, some)))
     }
     for contact_id, plan_id, moment in sent:
         known[contact_id].went.append(_went(plans[plan_id], moment))
@@ -227,7 +227,7 @@ def _carry_out(db: sa.Connection, store: Store, claim: Claim, verdicts: Mapping[
 
 def _give_turns(db: sa.Connection, message_ids: Sequence[int], at: datetime) -> None:
     for some in chunks(message_ids, _IDS_A_QUERY):
-        db.execute(sa.update(message).where(message.c.id.in_(some)).values(turn_at=at))
+        db.execute(sa.update(message).where(among(message.c.id, some)).values(turn_at=at))
 
 
 def _is_mine(db: sa.Connection, claim: Claim) -> bool:

@@ -18,7 +18,7 @@ from engine.ledger.enrolments import ENROL_AT_ONCE, Newcomer, let_in
 from engine.ledger.rows import Row
 from engine.ledger.schedules import Missed, write_missed
 from engine.ledger.touching import Touched, clear
-from engine.store import Store, chunks
+from engine.store import Store, among, chunks
 from engine.store.tables import contact, fact, journey, watch
 
 _LOOKED_AT = "journeys_looked_at"
@@ -154,12 +154,12 @@ def _roll(db: sa.Connection) -> Roll:
 
 def _lock(db: sa.Connection, contact_ids: Sequence[int]) -> dict[int, int | None]:
     """The contacts that nobody else is writing, with their numbers; on PostgreSQL they are ours until the end."""
-    free = sa.select(contact.c.id, contact.c.touched).where(contact.c.id.in_(contact_ids)).order_by(contact.c.id)
+    free = sa.select(contact.c.id, contact.c.touched).where(among(contact.c.id, contact_ids)).order_by(contact.c.id)
     return {row.id: row.touched for row in db.execute(free.with_for_update(skip_locked=True, key_share=True))}
 
 
 def _watches(db: sa.Connection, journeys: Sequence[str], contact_ids: Sequence[int]) -> dict[tuple[str, int], Watch]:
-    wanted = sa.select(watch).where(watch.c.journey.in_(journeys), watch.c.contact_id.in_(contact_ids))
+    wanted = sa.select(watch).where(watch.c.journey.in_(journeys), among(watch.c.contact_id, contact_ids))
     return {(row.journey, row.contact_id): _watch(row) for row in db.execute(wanted)}
 
 

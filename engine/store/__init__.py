@@ -5,6 +5,7 @@ with store.write() as db: ...    all or nothing; keep it under 100 ms, so that a
 """
 
 from engine.store.columns import from_micros, to_micros
+from engine.store.lists import among, pg_array
 from engine.store.opening import Store, chunks, open_store, upgrade, version_fault
 
-__all__ = ["Store", "chunks", "from_micros", "open_store", "to_micros", "upgrade", "version_fault"]
+__all__ = ["Store", "among", "chunks", "from_micros", "open_store", "pg_array", "to_micros", "upgrade", "version_fault"]

@@ -130,7 +130,9 @@ def _engine(url: str, begin: str) -> sa.Engine:
         # psycopg 3 by name, so that a plain postgresql:// address works.
         driven = url.replace("postgresql://", "postgresql+psycopg://", 1)
         try:
-            return sa.create_engine(driven, pool_size=4, max_overflow=8, hide_parameters=True)
+            return sa.create_engine(
+                driven, pool_size=4, max_overflow=8, hide_parameters=True, json_deserializer=from_json
+            )
         except ModuleNotFoundError:
             raise StoreUnavailable(
                 "PostgreSQL's driver is not installed; install it with: pip install 'mailer[postgresql]'"
