@@ -121,7 +121,13 @@ def in_between(until: datetime | None, marks: list[datetime]) -> list[datetime]:
     steps = [AT + timedelta(hours=9 * n) for n in range(1, 40)]
     yearly = [AT + timedelta(days=n) for n in range(16, 500, 11)]
     chosen = sorted({one for one in (*near, *steps, *yearly) if AT < one < last})
-    return [AT + timedelta(microseconds=1), *chosen[:: max(1, len(chosen) // 12)], last - timedelta(microseconds=1)]
+    first, end = AT + timedelta(microseconds=1), last - timedelta(microseconds=1)
+    # A rule may hold at one moment alone: then there is nothing in between.
+    return [one for one in (first, *chosen[:: max(1, len(chosen) // 12)], end) if AT < one < last]
+
+
+def test_a_rule_that_holds_at_one_moment_alone_has_nothing_in_between() -> None:
+    assert [] == in_between(AT + timedelta(microseconds=1), [])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
