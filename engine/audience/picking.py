@@ -128,8 +128,9 @@ def _reached_by(scores: Floats, depth: int) -> Floats:
     It is taken among the maxima of small groups of columns: a partition of whole rows takes 100 times as long.
     """
     width = max(1, scores.shape[1] // (8 * depth))
-    whole = scores.shape[1] // width * width
-    maxima = scores[:, :whole].reshape(len(scores), -1, width).max(axis=2)
+    groups = scores.shape[1] // width
+    # Said in full: without rows nothing tells numpy how many groups there are.
+    maxima = scores[:, : groups * width].reshape(len(scores), groups, width).max(axis=2)
     return np.partition(maxima, maxima.shape[1] - depth, axis=1)[:, maxima.shape[1] - depth]
 
 

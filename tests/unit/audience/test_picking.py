@@ -57,6 +57,13 @@ def test_a_shortlist_of_many_columns_stays_short() -> None:
     assert len(row) < 2_000
 
 
+def test_nobody_has_a_shortlist_among_nobody() -> None:
+    """A run of contacts who have never bought anything, in a shop with many products."""
+    row, column = shortlist(np.zeros((0, 10_000)), 10)
+
+    assert ([], []) == (row.tolist(), column.tolist())
+
+
 @pytest.mark.parametrize("columns", [0, 1])
 def test_no_products_make_no_choice(columns: int) -> None:
     row, column = shortlist(np.zeros((2, columns)), 5)
