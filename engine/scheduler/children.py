@@ -44,8 +44,11 @@ class Child:
     @property
     def trouble(self) -> str:
         """What somebody should know of it; empty while it lives, or died once or twice."""
-        is_well = self.process is not None and time.monotonic() - self.started > _WELL_SECONDS
-        return "" if is_well or self.deaths < _AGAIN_AND_AGAIN else f"{self.name} dies again and again: see the log"
+        return (
+            ""
+            if (self.process is not None and self._is_well()) or self.deaths < _AGAIN_AND_AGAIN
+            else f"{self.name} dies again and again: see the log"
+        )
 
     def look_after(self) -> None:
         """Start it where it is wanted and doesn't live; every time it dies a little later."""
@@ -83,10 +86,14 @@ class Child:
 
     def _died(self, code: str) -> None:
         now = time.monotonic()
-        self.deaths = 1 if now - self.started > _WELL_SECONDS else self.deaths + 1
+        self.deaths = 1 if self._is_well() else self.deaths + 1
         wait = _RESTART_SECONDS[min(self.deaths, len(_RESTART_SECONDS)) - 1]
         self.not_before = now + wait
         log.error("child_died name=%s code=%r again_in_seconds=%s", self.name, code, wait)
+
+    def _is_well(self) -> bool:
+        """Long work that fails at its end was never well: only its success counts."""
+        return not self.once and time.monotonic() - self.started > _WELL_SECONDS
 
 
 def end_all(children: Sequence[Child], stop: Stop) -> None:

@@ -91,6 +91,18 @@ def test_a_child_that_was_well_for_a_minute_starts_anew(tmp_path: Path) -> None:
     assert 1 == round(child.not_before - time.monotonic())
 
 
+def test_a_night_that_fails_after_an_hour_of_work_again_and_again_is_told(tmp_path: Path) -> None:
+    night = Child(name="night", command="night", folder=tmp_path, once=True)
+    for _ in range(3):
+        night.process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"], stdin=subprocess.PIPE)
+        night.process.wait()
+        night.started = time.monotonic() - 3600
+        night.look_after()
+
+    assert "night dies again and again: see the log" == night.trouble
+    assert 5 == round(night.not_before - time.monotonic())
+
+
 def test_a_night_that_ends_well_is_not_begun_again_by_itself(tmp_path: Path) -> None:
     child = Child(name="night", command="night", folder=tmp_path, once=True)
     child.process = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
