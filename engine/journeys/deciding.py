@@ -119,17 +119,6 @@ def decide(journey: Journey, place: Place, sight: Sight, at: datetime) -> Move:
     return over(EnrolmentState.LEFT, "going_round")
 
 
-def with_tags(known: Sequence[str], steps: Sequence[Tag]) -> tuple[str, ...]:
-    """Her tags after these steps; one that she has keeps its place."""
-    found = tuple(known)
-    for one in steps:
-        if one.remove:
-            found = tuple(tag for tag in found if tag != one.tag)
-        elif one.tag not in found:
-            found = (*found, one.tag)
-    return found
-
-
 def _rings_at(journey: Journey, step: Step, place: Place, sight: Sight, at: datetime) -> datetime | None:
     """When she is looked at again, if she must wait at this step; None: she goes on now."""
     match step:

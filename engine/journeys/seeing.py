@@ -6,10 +6,10 @@ from datetime import datetime
 from functools import partial
 
 from engine import audience, campaign, ledger, rules
-from engine.journeys.deciding import Sight, with_tags
+from engine.journeys.deciding import Sight
 from engine.journeys.definition import Journey, Send, Tag
 from engine.ledger import Enrolment
-from engine.model import Candidate, HitKind, Picks, Profile
+from engine.model import Candidate, HitKind, Picks, Profile, with_tags
 from engine.pipeline.planning import view_of
 from engine.pipeline.slots import Slots
 from engine.pipeline.workspace import Mailer

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from engine.links import Keys
 from engine.model import EnrolmentState
+from engine.store import among
 from engine.store.tables import attempt, call, enrolment, enrolment_step, hit, message, plan, plan_entry
 
 _REASON = "erased"
@@ -41,6 +42,8 @@ def _forget_calls(db: sa.Connection, keys: Keys, contact_id: int) -> None:
         .join(enrolment, enrolment.c.id == enrolment_step.c.enrolment_id)
         .where(enrolment.c.contact_id == contact_id)
     )
-    for name, step, enrolment_id, visit in db.execute(steps).all():
-        key = keys.delivery_id(f"{name}/{step}", f"{enrolment_id}/{visit}", contact_id)
-        db.execute(sa.update(call).where(call.c.key == key).values(body={}, due_at=None, tries=call.c.tries + 1))
+    hers = [
+        keys.delivery_id(f"{name}/{step}", f"{enrolment_id}/{visit}", contact_id)
+        for name, step, enrolment_id, visit in db.execute(steps)
+    ]
+    db.execute(sa.update(call).where(among(call.c.key, hers)).values(body={}, due_at=None, tries=call.c.tries + 1))

@@ -16,7 +16,7 @@ from engine.ledger import prepared
 from engine.ledger.enrolments import GO_ON, Enrolment
 from engine.ledger.releasing import unsorted
 from engine.ledger.standing import Dispatch, append
-from engine.model import CampaignState, EnrolmentState
+from engine.model import CampaignState, EnrolmentState, with_tags
 from engine.store import Store, among, to_micros
 from engine.store.tables import call, contact, enrolment, enrolment_hold, enrolment_step, journey
 
@@ -179,19 +179,9 @@ def _tag(db: sa.Connection, moves: Sequence[EnrolmentMove]) -> None:
     known = sa.select(contact.c.id, contact.c.tags).where(among(contact.c.id, wanted)).order_by(contact.c.id)
     changed = sa.update(contact).where(contact.c.id == sa.bindparam("key"))
     for row in db.execute(known.with_for_update()).all():
-        tags = _tagged(row.tags, wanted[row.id])
+        tags = list(with_tags(row.tags, wanted[row.id]))
         if tags != row.tags:
             db.execute(changed.values(tags=tags, changed=True), {"key": row.id})
-
-
-def _tagged(tags: Sequence[str], wanted: Sequence[Tagging]) -> list[str]:
-    found = list(tags)
-    for one in wanted:
-        if one.remove:
-            found = [tag for tag in found if tag != one.tag]
-        elif one.tag not in found:
-            found.append(one.tag)
-    return found
 
 
 def _add_calls(db: sa.Connection, store: Store, moves: Sequence[EnrolmentMove], at: datetime) -> None:

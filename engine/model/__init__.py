@@ -27,6 +27,7 @@ from engine.model.states import (
     TrackingMode,
     Verdict,
 )
+from engine.model.tags import with_tags
 
 __all__ = [
     "FIELDS",
@@ -63,4 +64,5 @@ __all__ = [
     "Variant",
     "Verdict",
     "unwatched",
+    "with_tags",
 ]

@@ -67,7 +67,8 @@ def pg_array(values: Iterable[Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"%s"' % str(text).replace("\\", "\\\\").replace('"', '\\"')  # noqa: UP031 - the fastest way to say it
+    said = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{said}"'
 
 
 class _Written(dict[type, Callable[[Any], str]]):

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine import rules
 from engine.campaign import PlanOptions
-from engine.journeys.deciding import Sight, with_tags
+from engine.journeys.deciding import Sight
 from engine.journeys.definition import Send, Tag
 from engine.journeys.simulating.behaviour import ORDER
 from engine.journeys.simulating.crowd import MONTH
@@ -16,7 +16,7 @@ from engine.journeys.simulating.inside import Inside
 from engine.journeys.simulating.person import Person
 from engine.journeys.simulating.stage import Stage
 from engine.ledger import Went
-from engine.model import Candidate, Picks, Profile
+from engine.model import Candidate, Picks, Profile, with_tags
 from engine.rules import PreparedRule, Rule
 from engine.store import from_micros, to_micros
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from engine.errors import MailerError
-from engine.journeys.deciding import Move, Place, decide, with_tags
+from engine.journeys.deciding import Move, Place, decide
 from engine.journeys.definition import Send, StartKind, Tag
 from engine.journeys.entering import Comes, comes_after, day_in, entry_of, is_held_out
 from engine.journeys.simulating.behaviour import OPT_OUT, ORDER, Happening, Lives
@@ -22,7 +22,7 @@ from engine.journeys.simulating.person import Person
 from engine.journeys.simulating.posting import Mail, Post, Reply
 from engine.journeys.simulating.programme import BIRTH_DATE, Mailing, Route
 from engine.journeys.simulating.stage import Fact, Stage
-from engine.model import EnrolmentState
+from engine.model import EnrolmentState, with_tags
 from engine.rules import Rule
 from engine.store import from_micros, to_micros
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.journeys.deciding import Move, Passed, Place, Sight, decide, with_tags
+from engine.journeys.deciding import Move, Passed, Place, Sight, decide
 from engine.journeys.definition import (
     Arm,
     Branch,
@@ -27,7 +27,7 @@ from engine.journeys.definition import (
     WaitEvent,
     Webhook,
 )
-from engine.model import EnrolmentState
+from engine.model import EnrolmentState, with_tags
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
