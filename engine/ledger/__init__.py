@@ -17,8 +17,9 @@ from engine.ledger.breakers import breaker_open, note_failure, note_success
 from engine.ledger.calls import Call, answer_call, take_call, troubled_calls
 from engine.ledger.campaigns import BRAKED, PAUSED_BY_HAND, Standing, note, set_state, state_of, states, story_of
 from engine.ledger.claiming import LEASE_SECONDS, WINDOW, Claim, claim, window_size, windows
+from engine.ledger.due import claim_enrolments
 from engine.ledger.edges import edge_counts, ends_by_step, mails_sent, standing_by_step
-from engine.ledger.enrolments import Enrolment, Newcomer, claim_enrolments, enrol, wake
+from engine.ledger.enrolments import Enrolment, Newcomer, enrol, wake
 from engine.ledger.events import (
     Added,
     KnownHit,

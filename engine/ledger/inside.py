@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from engine.ledger.chunking import CHUNK, write_in_turn
-from engine.ledger.enrolments import Enrolment, enrolment_from
+from engine.ledger.enrolments import COLUMNS, Enrolment, enrolment_from
 from engine.model import EnrolmentState, HitKind, Verdict
 from engine.store import Store, among, chunks
 from engine.store.tables import enrolment, enrolment_step, hit, message
@@ -76,8 +76,7 @@ def ended_by_state(store: Store, name: str) -> Mapping[str, int]:
 
 def enrolments_of(store: Store, contact_id: int, name: str | None = None) -> list[Enrolment]:
     """The contact's ways through journeys, newest first; through one of them."""
-    columns = [enrolment.c[field] for field in Enrolment.__dataclass_fields__]
-    wanted = sa.select(*columns).where(enrolment.c.contact_id == contact_id)
+    wanted = sa.select(*COLUMNS).where(enrolment.c.contact_id == contact_id)
     if name is not None:
         wanted = wanted.where(enrolment.c.journey == name)
     with store.read() as db:

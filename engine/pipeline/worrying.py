@@ -26,7 +26,18 @@ _FREE_BYTES, _FREE_SHARE = 1 << 30, 0.05  # a disk is nearly full below the smal
 
 _CALLS_TOLD = timedelta(days=4)  # three in which a webhook is tried, and one more in which its end is worth a word
 
-_complaints_seen: dict[str, tuple[float, list[str]]] = {}  # by database: until when this process believes them
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """How a campaign's complaints stood: as of when, by the monotonic clock, and for how many seconds that is so."""
+
+    at: datetime
+    ended: float
+    believed_for: float
+    found: list[str]
+
+
+_complaints_seen: dict[str, _Look] = {}  # this process's latest, by database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +96,17 @@ def _pauses(mailer: Mailer, _at: datetime) -> Iterator[Worry]:
 
 
 def _complaints(mailer: Mailer, at: datetime) -> Iterator[Worry]:
-    began = time.monotonic()
-    believed_until, found = _complaints_seen.get(mailer.store.url, (0.0, []))
-    if began >= believed_until:
+    now = time.monotonic()
+    seen = _complaints_seen.get(mailer.store.url)
+    # By both clocks: whoever asks about another time is told of that.
+    allowed = seen.believed_for * max(1.0, mailer.settings.clock.speed) if seen else 0.0
+    if seen is None or now >= seen.ended + seen.believed_for or abs(at - seen.at) > timedelta(seconds=allowed):
         found = brake_worries(mailer, at)
-        took = time.monotonic() - began
-        pause = _SHARE_OF_A_CORE * took if took > _SLOW_LOOK_SECONDS else 0.0
-        _complaints_seen[mailer.store.url] = began + took + pause, found
-    for text in found:
+        ended = time.monotonic()
+        is_slow = ended - now > _SLOW_LOOK_SECONDS
+        seen = _Look(at=at, ended=ended, believed_for=_SHARE_OF_A_CORE * (ended - now) if is_slow else 0.0, found=found)
+        _complaints_seen[mailer.store.url] = seen
+    for text in seen.found:
         name, _, rest = text.partition(": ")
         yield Worry(cause=f"complaints:{name}{rest[rest.rfind(' (plan') :]}", text=text)
 
