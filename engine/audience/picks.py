@@ -4,6 +4,7 @@
 again here: up to six each that can be bought now, with title, address and price, none in both, none bought since the
 lists were made as far as the five latest orders tell. `last_purchases` are the latest products kept, one card each, at
 most four, the dearest line of an order first; these and `favourite_product` are memories, shown even when sold out.
+`basket` is what was filled and not ordered, as far as the catalogue knows it and it is not sold out.
 """
 
 from collections import defaultdict
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 
 from engine import locale
 from engine.audience.asof import Lens
+from engine.audience.left_baskets import left_baskets
 from engine.audience.profile import Figures
 from engine.clock import local_day
 from engine.model import Card, Picks, Profile
@@ -55,6 +57,12 @@ class _Shelf:
         """A product once bought, if the catalogue still knows it."""
         return self.card(product_id) if product_id is not None and product_id in self.products else None
 
+    def basket(self, product_ids: Iterable[str]) -> tuple[Card, ...]:
+        """What she chose herself: a gift card, too, which nobody would recommend."""
+        rows = ((one, self.products.get(one)) for one in product_ids)
+        there = (one for one, row in rows if row is not None and row.title and (row.stock is None or row.stock > 0))
+        return tuple(self.card(one) for one in islice(there, _CARDS_A_LIST))
+
     def can_sell(self, product_id: str) -> bool:
         """In stock as far as known, and with all that an offer needs."""
         row = self.products.get(product_id)
@@ -71,6 +79,8 @@ def picks_for(
     latest, lists = _latest(db, contact_ids, lens), _lists(db, contact_ids)
     wanted = {row.product_id for rows in (*latest.values(), *lists.values()) for row in rows}
     wanted |= {drawn.favourite_product for _, drawn in people if drawn.favourite_product}
+    left = left_baskets(db, contact_ids, lens.at)
+    wanted |= {product_id for one in left.values() for product_id in one.product_ids}
     shelf = _Shelf(products=_products(db, wanted), minor=lens.minor)
     picks = {}
     for who, drawn in people:
@@ -83,6 +93,8 @@ def picks_for(
             last_purchases=mine.memories(),
             buy_again=again,
             new_for_you=mine.offers((row for row in lists[who.contact_id] if row.list == "new_for_you"), taken),
+            basket=shelf.basket(left[who.contact_id].product_ids) if who.contact_id in left else (),
+            basket_url=left[who.contact_id].url if who.contact_id in left else None,
         )
     return picks
 

@@ -16,7 +16,7 @@ from engine.pipeline.workspace import Mailer
 from engine.rules import Rule
 
 _CLICK = "click"
-_PICKS = frozenset({"favourite_product", "last_purchases", "buy_again", "new_for_you"})
+_PICKS = frozenset(Picks.__dataclass_fields__)
 
 
 class RuleBook:

@@ -14,9 +14,9 @@ from typing import Any
 from engine.errors import RenderFailed
 from engine.locale import greeting
 from engine.message.compiled import CompiledTemplate
-from engine.message.fields import CARD_LISTS, MOMENT, SEGMENTS
+from engine.message.fields import MOMENT, SEGMENTS
 from engine.message.flatten import ShopView
-from engine.model import Card, Picks, Profile
+from engine.model import CARD_LISTS, Card, Picks, Profile
 from engine.rules import Rule, evaluate
 
 NO_SEGMENTS: Mapping[str, Rule] = MappingProxyType({})
@@ -66,6 +66,8 @@ def _value(
         return [_card(card, members) for card in getattr(picks, name)]
     if name == "favourite_product":
         return _card(picks.favourite_product, members) if picks.favourite_product else None
+    if name == "basket_url":
+        return _plain(picks.basket_url)
     if name == "shop":
         return {member: getattr(shop, member) for member in sorted(members)}
     if name == "attributes":

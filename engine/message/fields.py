@@ -15,10 +15,9 @@ from engine.clock import parse_duration, parse_moment
 from engine.errors import BadTemplate, Usage, nearest
 from engine.message.forbidden import FUNCTIONS, forbidden_in
 from engine.message.sources import Source
-from engine.model import FIELDS, TEMPLATE_EXTRAS, Card, FieldKind, Profile
+from engine.model import CARD_LISTS, FIELDS, TEMPLATE_EXTRAS, Card, FieldKind, Profile
 
 CARD_FIELDS = tuple(one.name for one in fields(Card))
-CARD_LISTS = frozenset(["last_purchases", "buy_again", "new_for_you"])
 SHOP_FIELDS = ("name", "postal_address", "url", "currency")
 LINK_FIELDS = ("unsubscribe", "preferences", "view")
 SEGMENTS = "segments"  # in a frozen context: whether the contact was in each segment that the template asks for
@@ -33,6 +32,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 # Fields that a contact may lack; greeting always has its whole-sentence form.
 _MAY_LACK = frozenset(one.name for one in fields(Profile) if one.default is None) - {"greeting", "email"}
+_MAY_LACK |= {"basket_url"}
 _CARD_MAY_LACK = frozenset(["price"])
 _SAME_ITEMS = frozenset("first last take batch sort reverse unique uniq compact where list default d".split())
 _BY_ATTRIBUTE = frozenset(["map", "sort", "sum", "join", "unique", "where"])

@@ -3,6 +3,7 @@
 from engine.model.campaigns import TRANSACTIONAL, Campaign, Finding, PlanEntry, Variant
 from engine.model.messages import Arm, Hit, JournalProof, Mail, Notice, NoticeKind, Outcome
 from engine.model.people import (
+    CARD_LISTS,
     FIELDS,
     TEMPLATE_EXTRAS,
     Candidate,
@@ -30,6 +31,7 @@ from engine.model.states import (
 from engine.model.tags import with_tags
 
 __all__ = [
+    "CARD_LISTS",
     "FIELDS",
     "TEMPLATE_EXTRAS",
     "TRANSACTIONAL",

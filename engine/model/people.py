@@ -39,7 +39,8 @@ FIELDS: Mapping[str, FieldKind] = {
     "company_size": FieldKind.LOOSE,
 }
 
-TEMPLATE_EXTRAS = ("favourite_product", "last_purchases", "buy_again", "new_for_you", "shop", "links")
+CARD_LISTS = ("last_purchases", "buy_again", "new_for_you", "basket")
+TEMPLATE_EXTRAS = ("favourite_product", *CARD_LISTS, "basket_url", "shop", "links")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,8 @@ class Picks:
     last_purchases: tuple[Card, ...] = ()
     buy_again: tuple[Card, ...] = ()
     new_for_you: tuple[Card, ...] = ()
+    basket: tuple[Card, ...] = ()  # filled and not ordered
+    basket_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

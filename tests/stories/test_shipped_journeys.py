@@ -3,6 +3,8 @@
 The workspace is what `mailer init` writes; people, orders and events come in by files, and mails go to an outbox.
 """
 
+import email
+import email.policy
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,9 +17,10 @@ import sqlalchemy as sa
 
 from engine import journeys, ledger, pipeline
 from engine.clock import clock_set_to
+from engine.ledger.freezing import unpacked
 from engine.model import Hit, HitKind, Verdict
 from engine.pipeline import Mailer
-from engine.store.tables import contact, enrolment, message
+from engine.store.tables import contact, enrolment, message, plan_entry
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)  # a Monday
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -84,10 +87,10 @@ class Town:
             rows += f"{name}{at:%Y%m%d%H%M},{name}@town.test,{at:%Y-%m-%dT%H:%M:%SZ},t{at.day % 8},1,4.50\n"
         self.brings("orders", rows)
 
-    def does(self, name: str, kind: str) -> None:
+    def does(self, name: str, kind: str, products: str = "", page: str = "") -> None:
         self._events += 1
-        row = f"e{self._events},{name}@town.test,{kind},{self.now:%Y-%m-%dT%H:%M:%SZ}\n"
-        self.brings("events", f"event_id,email,kind,at\n{row}")
+        row = f"e{self._events},{name}@town.test,{kind},{self.now:%Y-%m-%dT%H:%M:%SZ},{products},{page}\n"
+        self.brings("events", f"event_id,email,kind,at,product_ids,basket_url\n{row}")
 
     def clicks(self, name: str, step: str) -> None:
         """She, no machine, clicks in the mail of this step."""
@@ -218,6 +221,23 @@ def test_a_basket_left_behind_is_told_of_twice_and_an_ordered_one_never(town: To
 
     assert {"ann": ["basket/first 0", "basket/last 1"], "eve": ["basket/first 0"]} == town.mails()
     assert {("ann", "basket", "done"), ("bea", "basket", "goal"), ("eve", "basket", "goal")} == town.ends()
+
+
+def test_the_mail_about_a_basket_shows_what_is_in_it_and_leads_to_it(town: Town) -> None:
+    town.signs_up("ann")
+    town.starts("basket")
+    town.lets(HOUR)
+    town.does("ann", "basket", "t3;t5", "https://shop.example/basket/77")
+
+    town.lets(9 * HOUR)
+
+    [file] = town.folder.rglob("*.eml")
+    mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    text = mail.get_body(["plain"]).get_content()
+    assert ["Tea 3", "Tea 5"] == [title for title in (f"Tea {n}" for n in range(8)) if title in text]
+    with town.mailer.store.read() as db:
+        [frozen] = db.scalars(sa.select(plan_entry.c.context))
+    assert "https://shop.example/basket/77" == unpacked(frozen)["basket_url"]
 
 
 def test_the_incentive_grows_only_when_the_cheaper_step_failed(town: Town) -> None:

@@ -166,6 +166,8 @@ def full_reader(language: str, pictures: bool = False) -> tuple[Profile, Picks]:
             replace(cards[5], reason=because),
             replace(cards[6], reason=reason(language, {"code": "popular"})),
         ),
+        basket=(cards[1], cards[6]),
+        basket_url="https://shop.test/basket/77",
     )
 
 
