@@ -52,10 +52,15 @@ class Session(socketserver.StreamRequestHandler):
                 self.wfile.write(_EXTENSIONS)
             elif verb == b"DATA":
                 self.wfile.write(b"354 go on\r\n")
-                self._take(self._data())
+                message = self._data()
+                if message is None:
+                    return
+                self._take(message)
             elif verb == b"BDAT":
                 size, _, last = rest.partition(b" ")
                 chunks.append(self.rfile.read(int(size)))
+                if len(chunks[-1]) < int(size):
+                    return  # hung up in the middle: nobody has taken that
                 if last:
                     self._take(b"".join(chunks))
                     chunks = []
@@ -72,11 +77,14 @@ class Session(socketserver.StreamRequestHandler):
         time.sleep(self.server.pause)
         self.wfile.write(b"250 2.0.0 taken\r\n")
 
-    def _data(self) -> bytes:
-        lines = []
-        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+    def _data(self) -> bytes | None:
+        """The lines up to the dot; None when the client hangs up before."""
+        lines: list[bytes] = []
+        while line := self.rfile.readline():
+            if line == b".\r\n":
+                return b"".join(lines)
             lines.append(line[1:] if line.startswith(b".") else line)
-        return b"".join(lines)
+        return None
 
 
 def main() -> None:

@@ -98,7 +98,7 @@ def forget_older(folder: Path, batch_id: int, fence: int) -> None:
 
 def trusted_journal(folder: Path, batch_id: int, fence: int, owner: str) -> JournalProof | None:
     """What the journal proves if its owner is provably dead; None otherwise, for a living owner may write on."""
-    return read_journal(folder, batch_id, fence) if is_dead(owner) else None
+    return read_journal(folder, batch_id, fence) if is_dead(owner, folder) else None
 
 
 def read_journal(folder: Path, batch_id: int, fence: int) -> JournalProof | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 from engine import audience, delivery, ledger
@@ -43,9 +44,12 @@ def send_due(
     """
     owner = delivery.owner_name()
     with ExitStack() as opened:
-        sender = _Sender(mailer, stop, opened, noticed)
-        proof = partial(delivery.trusted_journal, sender.journals)
-        claim_next = partial(ledger.claim, mailer.store, owner, proof=proof, is_dead=delivery.is_dead)
+        journals = mailer.settings.state_dir / "journal"
+        opened.enter_context(delivery.presence(journals, owner))
+        sender = _Sender(mailer, stop, opened, noticed, journals)
+        proof = partial(delivery.trusted_journal, journals)
+        is_dead = partial(delivery.is_dead, folder=journals)
+        claim_next = partial(ledger.claim, mailer.store, owner, proof=proof, is_dead=is_dead)
         while not stop.asked:
             claim = claim_next(at=mailer.clock(), plan_id=plan_id, via=sender.routing.via(), shut=sender.shut())
             if claim is not None:
@@ -57,9 +61,11 @@ def send_due(
 class _Sender:
     """One process's worth of sending: a connection for each transport it came to use, and the look before the dot."""
 
-    def __init__(self, mailer: Mailer, stop: Stop, opened: ExitStack, noticed: Callable[[], None]) -> None:
-        self.journals = mailer.settings.state_dir / "journal"
+    def __init__(
+        self, mailer: Mailer, stop: Stop, opened: ExitStack, noticed: Callable[[], None], journals: Path
+    ) -> None:
         self.routing = Routing(mailer)
+        self._journals = journals
         self._mailer = mailer
         self._stop = stop
         self._opened = opened
@@ -99,8 +105,8 @@ class _Sender:
         log.info("batch_taken campaign=%s plan=%s batch=%s messages=%s", *_named(claim), len(claim.items))
         hold = Hold(self._mailer.store, claim)
         # The journal must exist before the first hand-over is allowed: a missing one proves nothing.
-        with delivery.Journal(self.journals, claim.batch_id, claim.fence) as journal, hold.kept():
-            delivery.forget_older(self.journals, claim.batch_id, claim.fence)
+        with delivery.Journal(self._journals, claim.batch_id, claim.fence) as journal, hold.kept():
+            delivery.forget_older(self._journals, claim.batch_id, claim.fence)
             handover = Handover(
                 mailer=self._mailer,
                 stop=self._stop,

@@ -132,7 +132,7 @@ def seconds_to_plan(shop: Shop, tag: str) -> float:
     return time.monotonic() - began
 
 
-def until(condition: Callable[[], bool], fault: str, seconds: float = 40) -> None:
+def until(condition: Callable[[], bool], fault: str, seconds: float = 90) -> None:
     """Wait for other processes; a loaded machine is slow, a broken engine is never there."""
     deadline = time.monotonic() + seconds
     while not condition():
