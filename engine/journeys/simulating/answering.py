@@ -78,8 +78,8 @@ def fit_answering(store: Store, at: datetime) -> Answering:
 
 def own_click_rate(crowd: Crowd, place: int, rate: float) -> float:
     """A contact's own rate, held towards the shop's."""
-    sent = len(crowd.sent.moments(place))
-    clicks = min(sent, len(crowd.clicks.moments(place)))
+    sent = crowd.sent.number(place)
+    clicks = min(sent, crowd.clicks.number(place))
     return (clicks + _OWN_WEIGHT * rate) / (sent + _OWN_WEIGHT)
 
 

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ _ARRIVALS = 90  # days
 _IMPORT = 0.1  # of the base in one day
 _HOURS_TO_CLICK, _SPREAD = 9.0, 1.6  # median and log deviation of the time between a mail and its click
 _HOUR = DAY // 24
+_NORMAL = NormalDist()
 _EFFECT_DAYS = 7.0  # an order that a mail brings comes so long after it on average, within the window
 
 
@@ -135,16 +137,17 @@ class DrawnLives:
         }
         names = ("open", "click", "delay", "leave", "leaving", "buy", "buying", "basket")
         self._lots = {name: Chance(seed, f"answer/{name}") for name in names}
+        self._click_rates: dict[str, tuple[int, float]] = {}  # by class: of whom it was asked last
 
     def happenings(self, place: int) -> list[Happening]:
         """What the contact at a place does, by time."""
         row = self._row_of[place]
         drawn, first = self._orders
-        hers = slice(int(first[row]), int(first[row + 1]))
+        hers = slice(*first[row : row + 2].tolist())
         pairs = zip(drawn.at[hers].tolist(), drawn.like[hers].tolist(), strict=True)
         found = [Happening(at, ORDER, like) for at, like in pairs]
         for kind, (visits, starts) in self._visits.items():
-            found += [Happening(at, kind) for at in visits.at[int(starts[row]) : int(starts[row + 1])].tolist()]
+            found += [Happening(at, kind) for at in visits.at[slice(*starts[row : row + 2].tolist())].tolist()]
         if self._visits:
             found.sort(key=lambda one: one.at)
         return found
@@ -159,7 +162,7 @@ class DrawnLives:
         lot, whose, lots = zlib.crc32(f"{letter.name}/{letter.nth}".encode()), one.contact_id, self._lots
         sees = self._behaviour.crowd.is_tracked and one.who.standing.tracking_consent is True
         clicked = opened = left = None
-        if sees and lots["click"].one(whose, lot) < self._click_rate(place, rates.clicks):
+        if sees and lots["click"].one(whose, lot) < self._click_rate(place, letter.message_class, rates.clicks):
             clicked = opened = _delay(lots["delay"].one(whose, lot))
         elif sees and lots["open"].one(whose, lot) < rates.opens:
             opened = _delay(lots["delay"].one(whose, lot))
@@ -185,14 +188,17 @@ class DrawnLives:
         like = int(pool[int(self._lots["basket"].one(whose, lot) * len(pool))])
         return replace(found, bought=after, like=like)
 
-    def _click_rate(self, place: int, rate: float) -> float:
-        return own_click_rate(self._behaviour.crowd, place, rate) if place < len(self._behaviour.crowd.ids) else rate
+    def _click_rate(self, place: int, message_class: str, rate: float) -> float:
+        whose, known = self._click_rates.get(message_class, (-1, rate))
+        if whose != place:
+            crowd = self._behaviour.crowd
+            known = own_click_rate(crowd, place, rate) if place < len(crowd.ids) else rate
+            self._click_rates[message_class] = place, known
+        return known
 
 
 def _delay(lot: float) -> int:
-    from statistics import NormalDist
-
-    hours = _HOURS_TO_CLICK * float(np.exp(_SPREAD * NormalDist().inv_cdf(min(max(lot, 1e-6), 1 - 1e-6))))
+    hours = _HOURS_TO_CLICK * float(np.exp(_SPREAD * _NORMAL.inv_cdf(min(max(lot, 1e-6), 1 - 1e-6))))
     return max(60_000_000, int(hours * _HOUR))
 
 

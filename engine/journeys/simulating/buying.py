@@ -43,6 +43,7 @@ class Buying:
     twice_a_day: float  # how often a second order follows on a purchase day
     hours: Ints  # since midnight, of past orders
     pool: Ints  # past orders that a basket may be a copy of
+    past: "_Past"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,13 +95,14 @@ def fit_buying(crowd: Crowd) -> Buying:
         twice_a_day=min(1.0, len(orders.at) / purchase_days - 1) if purchase_days else 0.0,
         hours=_calendar(crowd, crowd.now).since_midnight(orders.at[pool]),
         pool=pool,
+        past=past,
     )
 
 
 def draw_orders(crowd: Crowd, buying: Buying, group: Group, seed: int, until: int) -> Drawn:
     """All orders of the group after the crowd's moment (or after somebody became known) and before `until`."""
     known = np.where(group.places >= 0, group.places, 0)
-    past = _past(crowd)
+    past = buying.past
     nobody = np.full(len(group.ids), -1.0)
     age = np.where(group.places >= 0, past.age[known], nobody) if len(past.age) else nobody
     if not len(buying.pool):
@@ -301,11 +303,12 @@ def _fitted(x: Floats, tx: Floats, age: Floats) -> tuple[float, float, float, fl
 
     repeated = x > 0
     before = np.maximum(x, 1) - 1
+    some, which = np.unique(x, return_inverse=True)  # few: most buyers came back as often as many others
 
     def cost(logs: Floats) -> float:
         r, alpha, a, b = np.exp(logs)
-        common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
-        common = common + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
+        common = gammaln(r + some)[which] - gammaln(r) + r * np.log(alpha)
+        common = common + gammaln(a + b) + gammaln(b + some)[which] - gammaln(b) - gammaln(a + b + some)[which]
         alive = -(r + x) * np.log(alpha + age)
         gone = np.where(repeated, np.log(a) - np.log(b + before) - (r + x) * np.log(alpha + tx), -np.inf)
         return float(-np.logaddexp(alive, gone).mean() - common.mean() + 1e-4 * ((logs - start) ** 2).sum())

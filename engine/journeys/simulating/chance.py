@@ -25,11 +25,14 @@ class Chance:
     def __init__(self, seed: int, purpose: str) -> None:
         said = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
         self._key = int.from_bytes(said)
+        self._whose: int | None = None  # who was asked for last, and where her row begins
+        self._row = 0
 
     def one(self, contact_id: int, place: int = 0) -> float:
         """A number in [0, 1)."""
-        mixed = _mixed((self._key + contact_id * _STEP) & _MASK)
-        return (_mixed((mixed + place * _ROW) & _MASK) >> 11) * _UNIT
+        if contact_id != self._whose:
+            self._whose, self._row = contact_id, _mixed((self._key + contact_id * _STEP) & _MASK)
+        return (_mixed((self._row + place * _ROW) & _MASK) >> 11) * _UNIT
 
     def many(self, contact_ids: Ints, place: int | Ints = 0) -> Floats:
         """The same numbers for many contacts; `place` is one for all, or each one's own."""

@@ -4,7 +4,7 @@ What happened after the moment is not read: a forecast from a past `--at` sees w
 and tags have no history and are today's, as everywhere).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
@@ -56,7 +56,12 @@ class Rows:
 
     def of(self, place: int) -> slice:
         """Where hers stand."""
-        return slice(int(self.first[place]), int(self.first[place + 1]))
+        return slice(*self.first[place : place + 2].tolist())
+
+    def number(self, place: int) -> int:
+        """How many hers are."""
+        first, end = self.first[place : place + 2].tolist()
+        return int(end - first)
 
     def moments(self, place: int) -> list[int]:
         """When hers were."""
@@ -188,7 +193,7 @@ def _happened(kind: str, at: datetime) -> sa.Select[Any]:
 
 def _rows(db: sa.Connection, ids: Ints, query: sa.Select[Any]) -> Rows:
     """What a query tells as (contact, microseconds), by contact and time."""
-    owner, moment = _columns(db.execute(query.execution_options(yield_per=_ROWS)), 2)
+    owner, moment = _columns(_rows_of(db.execute(query.execution_options(yield_per=_ROWS))), 2)
     place, known = _placed(owner, ids)
     owner, moment = place[known], moment[known]
     order = np.lexsort((moment, owner))
@@ -197,7 +202,7 @@ def _rows(db: sa.Connection, ids: Ints, query: sa.Select[Any]) -> Rows:
 
 def _orders(db: sa.Connection, ids: Ints, at: datetime) -> tuple[Orders, list[tuple[str, str | None, str | None]]]:
     heads = sa.select(orders.c.id, orders.c.contact_id, _micros(orders.c.ordered_at)).where(orders.c.ordered_at <= at)
-    pk, owner, moment = _columns(db.execute(heads.execution_options(yield_per=_ROWS)), 3)
+    pk, owner, moment = _columns(_rows_of(db.execute(heads.execution_options(yield_per=_ROWS))), 3)
     place, known = _placed(owner, ids)
     pk, owner, moment = pk[known], place[known], moment[known]
     order = np.lexsort((pk, moment, owner))
@@ -221,7 +226,7 @@ def _orders(db: sa.Connection, ids: Ints, at: datetime) -> tuple[Orders, list[tu
     )
     told = (
         (key, number.get(what, -1) if quantity > returned else -1, round(quantity * price), discount, revenue)
-        for key, what, quantity, returned, price, discount, revenue in db.execute(lines)
+        for key, what, quantity, returned, price, discount, revenue in _rows_of(db.execute(lines))
     )
     key, item, before, discount, revenue = _columns(told, 5)
     by_pk = np.argsort(pk)
@@ -246,6 +251,11 @@ def _orders(db: sa.Connection, ids: Ints, at: datetime) -> tuple[Orders, list[tu
         ),
         catalogue,
     )
+
+
+def _rows_of(result: sa.Result[Any]) -> Iterator[Any]:
+    """All rows, taken by the thousand: asked for one by one each costs a call more."""
+    return chain.from_iterable(result.partitions())
 
 
 def _columns(rows: Iterable[Iterable[int]], width: int) -> Ints:

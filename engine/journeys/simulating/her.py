@@ -7,9 +7,8 @@ from functools import partial
 from typing import Any
 
 from engine import rules
-from engine.campaign import PlanOptions
 from engine.journeys.deciding import Sight
-from engine.journeys.definition import Send, Tag
+from engine.journeys.definition import Tag
 from engine.journeys.simulating.behaviour import ORDER
 from engine.journeys.simulating.crowd import MONTH
 from engine.journeys.simulating.inside import Inside
@@ -26,46 +25,58 @@ NEVER = 2**62
 
 
 class Her:
-    """One contact's facts; whoever changes them says so by `touch`."""
+    """One contact's facts at the moment that is lived through; whoever changes them says so by `touch`.
 
-    def __init__(self, stage: Stage, one: Person) -> None:
+    A prepared rule asks her itself (`read`, `profile`, `turns`): no field is drawn that isn't asked for.
+    """
+
+    def __init__(self, stage: Stage, one: Person, at: int) -> None:
         self.one, self._stage = one, stage
+        self.at, self.moment = at, from_micros(at)
         self.zone = stage.glass.zone(one)
         self.clicked: dict[str, int] = {}  # when she last clicked in a mail of a journey
         self.went: list[Went] = []  # what the caps count
         self._profile: Profile | None = None
-        self._at = -1
+        self._candidate: Candidate | None = None
+
+    def live(self, at: int) -> None:
+        """Another moment has come."""
+        if at != self.at:
+            self.at, self.moment = at, from_micros(at)
+            self._profile = None
 
     def touch(self) -> None:
         """Something is other than it was."""
         self._profile = None
 
-    def profile(self, at: datetime) -> Profile:
-        """As of this moment."""
-        micros = to_micros(at)
-        if self._profile is None or self._at != micros:
-            self._profile, self._at = self._stage.glass.profile(self.one, at), micros
+    def profile(self) -> Profile:
+        """All that any rule reads."""
+        if self._profile is None:
+            self._profile = self._stage.glass.profile(self.one, self.at)
         return self._profile
 
-    def plain(self, at: datetime) -> Profile:
+    def plain(self) -> Profile:
         """Who she is and where she lives."""
-        return self._stage.glass.plain(self.one, at)
+        return self._stage.glass.plain(self.one, self.at)
 
-    def read(self, name: str, at: datetime) -> Any:
+    def read(self, name: str) -> Any:
         """One field of her profile."""
-        return self._stage.glass.read(self.one, at, name)
+        return self._stage.glass.read(self.one, self.at, name)
 
-    def holds(self, rule: Rule, at: datetime, tags: Sequence[Tag] = ()) -> bool:
+    def turns(self, name: str) -> datetime | None:
+        """When a field next changes by itself."""
+        return self._stage.glass.turns(self.one, self.at, name)
+
+    def holds(self, rule: Rule, tags: Sequence[Tag] = ()) -> bool:
         """Does the rule hold for her now, after these steps of a journey?"""
-        profile = self.profile(at)
+        profile = self.profile()
         if tags:
             profile = replace(profile, tags=with_tags(profile.tags, tags))
-        return rules.evaluate(rule, profile, at, self._stage.programme.segments)
+        return rules.evaluate(rule, profile, self.moment, self._stage.programme.segments)
 
-    def outlook(self, rule: PreparedRule, at: datetime) -> tuple[bool, int]:
+    def outlook(self, rule: PreparedRule) -> tuple[bool, int]:
         """Does it hold, and until when does that stand (NEVER: until something happens)?"""
-        glass = self._stage.glass
-        holds, until = rule.outlook(_Subject(self, at), at, partial(glass.turns, self.one, at))
+        holds, until = rule.outlook(self, self.moment, self.turns)
         return holds, NEVER if until is None else to_micros(until)
 
     def came(self, inside: Inside, what: str, since: datetime) -> bool:
@@ -79,72 +90,47 @@ class Her:
         moments = self.one.bought if what == ORDER else self.one.events.get(what.removeprefix(_EVENT), [])
         return bool(moments) and moments[-1] > to_micros(since)
 
-    def sight(self, inside: Inside, at: datetime) -> Sight:
-        """For `decide`."""
+    def sight(self, inside: Inside) -> Sight:
+        """For `decide`, at whichever moment she lives through when it asks."""
         name, book, stage = inside.route.name, self._stage.programme.rules, self._stage
         of_class = inside.journey.message_class
         return Sight(
             zone=self.zone,
-            holds=lambda text, tags: self.holds(book[text], at, tags),
+            holds=lambda text, tags: self.holds(book[text], tags),
             clicked=lambda step: (step, CLICK) in inside.answers,
             opened=lambda step: (step, OPEN) in inside.answers,
             came=partial(self.came, inside),
             draw=lambda step: stage.keys.draw(f"{name}/{step}/split", self.one.contact_id),
-            slot=lambda step, when: self._slot(step, of_class, at, when),
-            legal=lambda _step, when: stage.slots.legal(self.plain(at), of_class, when),
+            slot=lambda step, when: stage.slots.best(self.plain(), step.send_at, of_class, when),
+            legal=lambda _step, when: stage.slots.legal(self.plain(), of_class, when),
         )
 
-    def _slot(self, step: Send, of_class: str, at: datetime, when: datetime) -> datetime:
-        return self._stage.slots.best(self.plain(at), step.send_at, of_class, when)
+    def opt_out(self) -> None:
+        """From now on nobody may write to her."""
+        self.one.has_opted_out, self._candidate = True, None
 
-    def candidate(self, at: datetime) -> Candidate:
+    def candidate(self) -> Candidate:
         """As a plan sees her."""
-        standing = self.one.who.standing
-        if self.one.has_opted_out:
-            standing = replace(standing, suppressed=True, mailing_consent=False)
-        return Candidate(profile=self.plain(at), picks=_NO_PICKS, standing=standing)
+        profile = self.plain()
+        if self._candidate is None or self._candidate.profile is not profile:
+            standing = self.one.who.standing
+            if self.one.has_opted_out:
+                standing = replace(standing, suppressed=True, mailing_consent=False)
+            self._candidate = Candidate(profile=profile, picks=_NO_PICKS, standing=standing)
+        return self._candidate
 
-    def options(self, at: datetime, occurrence: str) -> PlanOptions:
-        """As a plan wants them."""
+    def room_from(self, message_class: str, at: datetime) -> datetime:
+        """From which moment on the caps leave room for one more mail of this class to her."""
         stage = self._stage
-        return PlanOptions(
-            at=at,
-            occurrence=occurrence,
-            keys=stage.keys,
-            zone=stage.zone,
-            tracking_mode=stage.tracking_mode,
-            time=stage.slots.time,
-            room_from=self._room_from,
-        )
-
-    def _room_from(self, _contact_id: int, message_class: str, at: datetime) -> datetime:
-        allowance = self._stage.allowance
-        if not allowance.concerns(message_class):
+        if not stage.is_capped(message_class):
             return at
-        return allowance.next_room(message_class, [(one.at, one.message_class) for one in self.went], at)
+        return stage.allowance.next_room(message_class, [(one.at, one.message_class) for one in self.went], at)
 
-    def forget_old(self, at: int) -> None:
+    def forget_old(self) -> None:
         """No cap counts what went out more than 30 days ago."""
-        since = from_micros(at - MONTH)
+        since = from_micros(self.at - MONTH)
         while self.went and self.went[0].at <= since:
             del self.went[0]
-
-
-class _Subject:
-    """Her, for a prepared rule: no field is drawn that isn't asked for."""
-
-    __slots__ = ("_at", "_her")
-
-    def __init__(self, her: Her, at: datetime) -> None:
-        self._her, self._at = her, at
-
-    def read(self, name: str) -> Any:
-        """One field of her profile."""
-        return self._her.read(name, self._at)
-
-    def profile(self) -> Profile:
-        """All that any rule reads."""
-        return self._her.profile(self._at)
 
 
 _NO_PICKS = Picks()

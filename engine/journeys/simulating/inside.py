@@ -17,6 +17,7 @@ class Inside:
     n: int  # which time for her
     held_out: bool
     place: Place
+    due: int = 0  # when her timer rings: `place.due_at` in microseconds
     state: EnrolmentState = EnrolmentState.WAITING
     ended: int = 0
     causes: set[str] = field(default_factory=set)

@@ -1,10 +1,18 @@
 """What happened to one contact so far? Her state in the simulation; times are microseconds since 1970."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.journeys.simulating.crowd import Crowd, Who
 from engine.model import Profile
+
+
+class Rhythm(NamedTuple):
+    """How often she buys."""
+
+    days: int  # on which she bought
+    mean_gap: float | None
+    turns: tuple[int, ...]  # days after her last order at which her lifecycle becomes another
 
 
 class Person:
@@ -15,6 +23,8 @@ class Person:
         "base",
         "bought",
         "clicks",
+        "dated",
+        "days",
         "drawn",
         "events",
         "has_opted_out",
@@ -38,8 +48,10 @@ class Person:
         self.events: dict[str, list[int]] = {}
         self.base: dict[str, Any] | None = None  # what of her profile never changes
         self.plain: Profile | None = None
-        self.drawn: dict[str, Any] | None = None  # figures of her orders, until the next one
-        self.rhythm: tuple[int, float | None] | None = None  # purchase days, and the mean gap between them
+        self.drawn: dict[str, Any] = {}  # figures of her orders that were asked for, until the next one
+        self.days: list[int] = []  # purchase days, as ordinals, of the first `dated` orders
+        self.dated = 0
+        self.rhythm: Rhythm | None = None  # until her next order
 
     @property
     def contact_id(self) -> int:
@@ -56,7 +68,7 @@ class Person:
         """She places an order, a copy of a past one."""
         self.bought.append(at)
         self.like.append(like)
-        self.drawn = self.rhythm = None
+        self.drawn, self.rhythm = {}, None
 
 
 def person_of(crowd: Crowd, place: int) -> Person:

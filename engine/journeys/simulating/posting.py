@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from engine import campaign
 from engine.campaign import Draft
+from engine.journeys.definition import Send
 from engine.journeys.simulating.behaviour import OPT_OUT, ORDER, Happening, Letter, Lives
 from engine.journeys.simulating.counting import Tally
 from engine.journeys.simulating.her import CLICK, OPEN, Her
@@ -13,7 +14,7 @@ from engine.journeys.simulating.inside import Inside
 from engine.journeys.simulating.stage import Stage
 from engine.ledger import CAPPED, OUTRANKED, QUIET, SOON, Known, Later, Waiting, Went
 from engine.model import TRANSACTIONAL, Campaign, Candidate, EntryState, SkipReason, Variant
-from engine.store import from_micros, to_micros
+from engine.store import to_micros
 
 _LEFT_OUT = Draft(language="", template_hash="")
 _MICROSECOND = timedelta(microseconds=1)
@@ -32,18 +33,21 @@ class Mail:
     inside: Inside | None = None
     step: str = ""
     met_cap: bool = False
+    seen: Waiting | None = None  # by the arbiter, which may look at it many times
 
     def waiting(self, contact_id: int) -> Waiting:
         """As the arbiter sees it."""
-        return Waiting(
-            message_id=self.seq,
-            contact_id=contact_id,
-            campaign=self.wanted.name,
-            message_class=self.wanted.message_class,
-            priority=self.wanted.priority,
-            send_at=self.send_at,
-            ends_at=self.ends_at,
-        )
+        if self.seen is None:
+            self.seen = Waiting(
+                message_id=self.seq,
+                contact_id=contact_id,
+                campaign=self.wanted.name,
+                message_class=self.wanted.message_class,
+                priority=self.wanted.priority,
+                send_at=self.send_at,
+                ends_at=self.ends_at,
+            )
+        return self.seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,13 +81,11 @@ class Post:
         self.sent: list[int] = []
         self.kept_from: list[tuple[int, str]] = []  # until when her next order does not come, and whose mail did it
 
-    def plan(
-        self, wanted: Campaign, occurrence: str, at: datetime, inside: Inside | None = None, step: str = ""
-    ) -> None:
+    def plan(self, wanted: Campaign, occurrence: str, inside: Inside | None = None, step: Send | None = None) -> None:
         """Plan a mail to her as the live engine does; it waits for its hour, or is counted as skipped or held out."""
-        person, options = self._her.candidate(at), self._her.options(at, occurrence)
-        count = self._tally.mails[wanted.name]
-        for entry in campaign.plan(wanted, (person,), _draft, options):
+        at, count = self._her.moment, self._tally.mails[wanted.name]
+        options = self._stage.options(at, occurrence)
+        for entry in campaign.plan(wanted, (self._her.candidate(),), _draft, options):
             if entry.state is EntryState.SKIPPED:
                 count.skipped[str(entry.reason)] += 1
                 self._tally.capped_unplanned += entry.reason == SkipReason.CAPPED
@@ -92,25 +94,27 @@ class Post:
             else:
                 self._keep(wanted, entry.send_at or at, at, inside, step)
 
-    def _keep(self, wanted: Campaign, send_at: datetime, at: datetime, inside: Inside | None, step: str) -> None:
+    def _keep(
+        self, wanted: Campaign, send_at: datetime, at: datetime, inside: Inside | None, step: Send | None
+    ) -> None:
         ends_at = campaign.ends_at(wanted, max(send_at, at))
-        if inside is not None:
-            good_for = getattr(inside.journey.step(step), "expires", None)
-            ends_at = min(ends_at, send_at + good_for) if good_for is not None else ends_at
+        if step is not None and step.expires is not None:
+            ends_at = min(ends_at, send_at + step.expires)
+        now = self._her.at
         self._seq += 1
         mail = Mail(
             wanted=wanted,
             seq=self._seq,
             send_at=send_at,
-            due=to_micros(send_at),
+            due=now if send_at is at else to_micros(send_at),
             ends_at=ends_at,
             planned_at=at,
             inside=inside,
-            step=step,
+            step=step.id if step is not None else "",
         )
         if send_at <= at and not self._stage.may_wait(wanted.message_class):
             self.waiting.append(mail)
-            self._judged(mail, to_micros(at), at)
+            self._judged(mail, now, at)
         else:
             self.take(mail)
 
@@ -121,7 +125,7 @@ class Post:
 
     def hand_over(self, at: int) -> None:
         """All mails that are due, the best first."""
-        moment, whose = from_micros(at), self._her.one.contact_id
+        moment, whose = self._her.moment, self._her.one.contact_id
         due = [one for one in self.waiting if one.due <= at]
         if len(due) > 1:
             due.sort(key=lambda one: one.waiting(whose).rank)
@@ -131,11 +135,11 @@ class Post:
     def _judged(self, mail: Mail, at: int, moment: datetime) -> None:
         whose = self._her.one.contact_id
         if self._stage.may_wait(mail.wanted.message_class):
-            self._her.forget_old(at)
+            self._her.forget_old()
             soon = to_micros(moment + SOON)
             rivals = [one.waiting(whose) for one in self.waiting if one is not mail and one.due <= soon]
             known = Known(went=self._her.went, rivals=rivals)
-            verdict = self._stage.arbiter.verdict(self._her.plain(moment), mail.waiting(whose), known, moment)
+            verdict = self._stage.arbiter.verdict(self._her.plain(), mail.waiting(whose), known, moment)
             if isinstance(verdict, Later):
                 self._put_off(mail, verdict)
                 return
@@ -187,7 +191,7 @@ class Post:
             self._tally.waited.append(at - to_micros(mail.send_at))
         self.sent.append(at)
         self._her.one.sent.append(at)
-        if self._stage.allowance.concerns(wanted.message_class):
+        if self._stage.is_capped(wanted.message_class):
             self._her.went.append(Went(at=moment, message_class=wanted.message_class, campaign=name))
         self._nth[name] = nth = self._nth.get(name, 0) + 1
         letter = Letter(

@@ -18,9 +18,9 @@ from engine import audience, campaign
 from engine.clock import local_day
 from engine.journeys.simulating.crowd import DAY, MONTH, SHOWN, Crowd
 from engine.journeys.simulating.days import Days
-from engine.journeys.simulating.person import Person
+from engine.journeys.simulating.person import Person, Rhythm
 from engine.model import Profile
-from engine.store import from_micros, to_micros
+from engine.store import from_micros
 
 # Whom her clock and her language are known by; whoever plans a mail asks for these.
 ALWAYS = ("email", "language", "country", "region", "timezone", "last_order_at")
@@ -38,43 +38,41 @@ class Glass:
         wanted = {*names, *ALWAYS}
         self._shown = [name for name in SHOWN if name in wanted]
         self._with_greeting = "greeting" in wanted
-        self._figures = [_FIGURES[name] for name in _FIGURES if name in wanted]
+        self._figures = [name for name in _FIGURES if name in wanted]
         self._moving = [(name, _MOVING[name]) for name in _MOVING if name in wanted]
         self._days: Days | None = None
         self._zones: dict[tuple[Any, ...], ZoneInfo] = {}
         self._minor = crowd.lens.minor
+        self._cents: list[int] = crowd.orders.revenue.tolist()
 
-    def profile(self, one: Person, at: datetime) -> Profile:
-        """Her profile as of `at`."""
-        if one.drawn is None:
-            one.drawn = self._drawn(one)
-        values = self._base(one) | one.drawn
-        now = to_micros(at)
+    def profile(self, one: Person, now: int) -> Profile:
+        """Her profile as of this moment (microseconds, as in all that follows)."""
+        values = self._base(one) | {name: self._figure(one, name) for name in self._figures}
         for name, draw in self._moving:
-            values[name] = draw(self, one, now, at)
+            values[name] = draw(self, one, now)
         return Profile(tags=one.tags, **values)
 
-    def plain(self, one: Person, at: datetime) -> Profile:
+    def plain(self, one: Person, now: int) -> Profile:
         """Who she is and where she lives: all that a plan asks for."""
-        age = self._age(one, 0, at) if one.who.birth_date is not None else None
+        age = self._age(one, now) if one.who.birth_date is not None else None
         if one.plain is None or one.plain.age != age:
             shown = one.who.shown
             where = {name: shown[name] for name in ("email", "language", "country", "region", "timezone")}
             one.plain = Profile(contact_id=one.contact_id, age=age, **where)
         return one.plain
 
-    def read(self, one: Person, at: datetime, name: str) -> Any:
+    def read(self, one: Person, now: int, name: str) -> Any:
         """One field of the same profile; of those alone that were asked for at the beginning."""
         draw = _MOVING.get(name)
         if draw is not None:
-            return draw(self, one, to_micros(at), at)
+            return draw(self, one, now)
+        if name in _FIGURES:
+            return self._figure(one, name)
         if name == "tags":
             return one.tags
         if name.startswith(_ATTRIBUTES):
             return one.attributes.get(name.removeprefix(_ATTRIBUTES))
-        if one.drawn is None:
-            one.drawn = self._drawn(one)
-        return one.drawn[name] if name in one.drawn else self._base(one).get(name, _UNKNOWN.get(name))
+        return self._base(one).get(name, _UNKNOWN.get(name))
 
     def _base(self, one: Person) -> dict[str, Any]:
         """What never changes in a simulation."""
@@ -95,21 +93,16 @@ class Glass:
             self._zones[key] = campaign.zone_of(profile, self._crowd.zone)
         return self._zones[key]
 
-    def turns(self, one: Person, at: datetime, name: str) -> datetime | None:
+    def turns(self, one: Person, now: int, name: str) -> datetime | None:
         """When a field next changes by itself, as `audience.foreseen` tells it."""
-        now, yardstick = to_micros(at), self._crowd.lens.yardstick
         match name:
             case "age":
                 born = one.who.birth_date
-                return None if born is None else audience.next_birthday(born, at, self._crowd.zone)
+                return None if born is None else audience.next_birthday(born, from_micros(now), self._crowd.zone)
             case "lifecycle" if one.bought:
-                number, mean = self._rhythm(one)
-                days = audience.turning_days(
-                    purchase_days=number, mean_gap_days=mean, shop_gap_days=yardstick.shop_gap_days
-                )
-                return _first_after(one.bought[-1], days, now)
+                return _first_after(one.bought[-1], self._rhythm(one).turns, now)
             case "recency_score" if one.bought:
-                return _first_after(one.bought[-1], (cut + 1 for cut in yardstick.recency), now)
+                return _first_after(one.bought[-1], [cut + 1 for cut in self._crowd.lens.yardstick.recency], now)
             case "sent_30d":
                 return _first_leaving(one.sent, now)
             case "human_clicks_30d":
@@ -122,22 +115,22 @@ class Glass:
             reach = self._days.listed if self._days else one.bought
             first, last = min(reach[0], one.bought[0]), max(reach[-1], one.bought[-1])
             self._days = Days(self._crowd.zone, first - _SPARE, last + _SPARE)
-        found: list[int] = []
-        for moment in one.bought:
+        found = one.days
+        for moment in one.bought[one.dated :]:
             day = self._days.first_ordinal + bisect_right(self._days.listed, moment) - 1
             if not found or found[-1] != day:
                 found.append(day)
+        one.dated = len(one.bought)
         return found
 
     # ------------------------------------------------------------ what changes with an order alone
 
-    def _drawn(self, one: Person) -> dict[str, Any]:
+    def _figure(self, one: Person, name: str) -> Any:
         if not one.bought:
-            return {}
-        values: dict[str, Any] = {}
-        for draw in self._figures:
-            values |= draw(self, one)
-        return values
+            return _UNKNOWN[name]
+        if name not in one.drawn:
+            one.drawn |= _FIGURES[name](self, one)
+        return one.drawn[name]
 
     def _count(self, one: Person) -> dict[str, Any]:
         return {"orders_count": len(one.bought)}
@@ -150,7 +143,11 @@ class Glass:
 
     def cents(self, one: Person) -> int:
         """What her orders came to, in minor units."""
-        return sum(self._crowd.orders.revenue[one.like].tolist())
+        return sum([self._cents[order] for order in one.like])
+
+    def cents_like(self, order: int) -> int:
+        """What an order like this past one comes to, in minor units."""
+        return self._cents[order]
 
     def _revenue(self, one: Person) -> dict[str, Any]:
         return {"revenue": self.cents(one) / self._minor}
@@ -194,59 +191,59 @@ class Glass:
 
     # ------------------------------------------------------------ what changes with the moment
 
-    def _days_since(self, one: Person, now: int, _at: datetime) -> int | None:
+    def _days_since(self, one: Person, now: int) -> int | None:
         return (now - one.bought[-1]) // DAY if one.bought else None
 
-    def _recency(self, one: Person, now: int, _at: datetime) -> int | None:
+    def _recency(self, one: Person, now: int) -> int | None:
         if not one.bought:
             return None
         return 6 - audience.rank((now - one.bought[-1]) // DAY, self._crowd.lens.yardstick.recency)
 
-    def _lifecycle(self, one: Person, now: int, _at: datetime) -> str:
+    def _lifecycle(self, one: Person, now: int) -> str:
         if not one.bought:
             return "prospect"
-        number, mean = self._rhythm(one)
-        yardstick = self._crowd.lens.yardstick
+        rhythm, yardstick = self._rhythm(one), self._crowd.lens.yardstick
         return audience.stage(
-            purchase_days=number,
-            mean_gap_days=mean,
+            purchase_days=rhythm.days,
+            mean_gap_days=rhythm.mean_gap,
             days_since=(now - one.bought[-1]) // DAY,
             frequency_score=audience.rank(len(one.bought), yardstick.frequency),
             shop_gap_days=yardstick.shop_gap_days,
         )
 
-    def _rhythm(self, one: Person) -> tuple[int, float | None]:
-        """Her purchase days, and the mean gap between them."""
+    def _rhythm(self, one: Person) -> Rhythm:
         if one.rhythm is None:
-            days = self.days(one)
-            one.rhythm = (len(days), (days[-1] - days[0]) / (len(days) - 1) if len(days) > 1 else None)
+            days, gap = self.days(one), self._crowd.lens.yardstick.shop_gap_days
+            mean = (days[-1] - days[0]) / (len(days) - 1) if len(days) > 1 else None
+            turns = audience.turning_days(purchase_days=len(days), mean_gap_days=mean, shop_gap_days=gap)
+            one.rhythm = Rhythm(len(days), mean, tuple(turns))
         return one.rhythm
 
-    def _age(self, one: Person, _now: int, at: datetime) -> int | None:
-        today, born = local_day(at, self._crowd.zone), one.who.birth_date
+    def _age(self, one: Person, now: int) -> int | None:
+        today, born = local_day(from_micros(now), self._crowd.zone), one.who.birth_date
         if born is None or born > today:
             return None
         return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
-    def _sent_30d(self, one: Person, now: int, _at: datetime) -> int:
+    def _sent_30d(self, one: Person, now: int) -> int:
         return _lately(one.sent, now)
 
-    def _last_sent(self, one: Person, _now: int, _at: datetime) -> datetime | None:
+    def _last_sent(self, one: Person, _now: int) -> datetime | None:
         return from_micros(one.sent[-1]) if one.sent else None
 
-    def _clicks_30d(self, one: Person, now: int, _at: datetime) -> int:
+    def _clicks_30d(self, one: Person, now: int) -> int:
         return _lately(one.clicks, now)
 
-    def _last_click(self, one: Person, _now: int, _at: datetime) -> datetime | None:
+    def _last_click(self, one: Person, _now: int) -> datetime | None:
         return from_micros(one.clicks[-1]) if one.clicks else None
 
-    def _created(self, one: Person, _now: int, _at: datetime) -> datetime:
+    def _created(self, one: Person, _now: int) -> datetime:
         return from_micros(one.who.created)
 
-    def _consent(self, one: Person, _now: int, _at: datetime) -> bool | None:
+    def _consent(self, one: Person, _now: int) -> bool | None:
         return False if one.has_opted_out else one.who.standing.mailing_consent
 
-    def _tracking(self, one: Person, _now: int, _at: datetime) -> bool | None:
+    def _tracking(self, one: Person, _now: int) -> bool | None:
         return one.who.standing.tracking_consent
 
 
@@ -257,8 +254,8 @@ def _lately(moments: Sequence[int], now: int) -> int:
 def _first_after(bought: int, days: Iterable[int], now: int) -> datetime | None:
     """The first of some days after the last order that is still to come."""
     since = (now - bought) // DAY
-    ahead = min((one for one in days if one > since), default=None)
-    return None if ahead is None else from_micros(bought + ahead * DAY)
+    ahead = [one for one in days if one > since]
+    return from_micros(bought + min(ahead) * DAY) if ahead else None
 
 
 def _first_leaving(moments: Sequence[int], now: int) -> datetime | None:
@@ -283,7 +280,7 @@ _FIGURES: Mapping[str, _Figure] = {
     "brands": Glass._by_brand,
     "favourite_brand": Glass._by_brand,
 }
-_Moving = Callable[[Glass, Person, int, datetime], Any]
+_Moving = Callable[[Glass, Person, int], Any]
 _MOVING: Mapping[str, _Moving] = {
     "days_since_last_order": Glass._days_since,
     "recency_score": Glass._recency,

@@ -6,12 +6,13 @@ on in one, and then the mails that are due.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date
+from typing import Any
 
 from engine.errors import MailerError
-from engine.journeys.deciding import Move, Place, decide
+from engine.journeys.deciding import Move, Place, Sight, decide
 from engine.journeys.definition import Send, StartKind, Tag
 from engine.journeys.entering import Comes, comes_after, day_in, entry_of, is_held_out
 from engine.journeys.simulating.behaviour import OPT_OUT, ORDER, Happening, Lives
@@ -59,33 +60,40 @@ class Beginning:
 class Walk:
     """One contact's way through the whole time."""
 
-    def __init__(self, stage: Stage, lives: Lives, tally: Tally, one: Person, place: int) -> None:
+    def __init__(self, stage: Stage, lives: Lives, tally: Tally, one: Person, place: int, since: int) -> None:
         self._stage, self._lives, self._tally, self._one, self._place = stage, lives, tally, one, place
         self._heap: list[tuple[int, int, int, object]] = []
-        self._seq = self._moves = 0
-        self._her = Her(stage, one)
+        self._seq = self._moves = self._until = 0
+        self._her = Her(stage, one, since)
+        stage.let_walk(self._her)
         self._post = Post(stage, lives, tally, self._her, place, self._later, self._went_out)
         self._inside: dict[str, Inside] = {}
+        self._sights: dict[str, Sight] = {}  # by journey, of her last time in it
         self._seen: dict[str, bool] = {}  # by journey: whether she was in its segment
         self._look_at: dict[str, int] = {}
         self._matches: dict[str, tuple[bool, int]] = {}  # by campaign: whether she is meant, and until when
         self._round_at: dict[str, int] = {}
 
-    def run(self, start: Beginning, since: int, until: int) -> None:
+    def run(self, start: Beginning, until: int) -> None:
         """From her beginning to the end."""
+        since, self._until = self._her.at, until
         for each in self._lives.happenings(self._place):
-            if since <= each.at < until:
+            if since <= each.at:
                 self._push(each.at, _FACT, each)
         self._begin(start, since)
-        heap = self._heap
-        while heap and heap[0][0] < until and self._moves < _MOST_MOVES:
-            at, _, _, what = heapq.heappop(heap)
-            self._do(at, what)
+        heap, pop, live = self._heap, heapq.heappop, self._her.live
+        while heap and self._moves < _MOST_MOVES:
+            at, _, _, what = pop(heap)
+            live(at)
+            _DOES[type(what)](self, at, what)
         self._close(until)
+        # The two know each other, and a walk is too many to wait for the collector of rings.
+        del self._post
 
     def _push(self, at: int, rank: int, what: object) -> None:
-        self._seq += 1
-        heapq.heappush(self._heap, (at, rank, self._seq, what))
+        if at < self._until:
+            self._seq += 1
+            heapq.heappush(self._heap, (at, rank, self._seq, what))
 
     def _later(self, at: int, what: object) -> None:
         self._push(at, _MAIL if isinstance(what, Mail) else _FACT, what)
@@ -93,26 +101,9 @@ class Walk:
     def _went_out(self, at: int) -> None:
         self._touched(at, Fact.SENT)
 
-    def _do(self, at: int, what: object) -> None:
-        match what:
-            case Happening():
-                self._happens(at, what)
-            case Reply():
-                self._replies(at, what)
-            case Mailing():
-                if self._round_at.get(what.name) == at:
-                    self._come_round(what, at)
-            case Route():
-                if self._look_at.get(what.name) == at:
-                    self._look(what, at)
-            case Entry():
-                self._enter(what, at)
-            case Inside():
-                if what.is_in and (what.woken_at == at or to_micros(what.place.due_at) <= at):
-                    self._go_on(what, at)
-            case Mail():
-                if what.due == at and what in self._post.waiting:
-                    self._post.hand_over(at)
+    def _hand_over(self, at: int, mail: Mail) -> None:
+        if mail.due == at and mail in self._post.waiting:
+            self._post.hand_over(at)
 
     # ------------------------------------------------------------ the beginning and the end
 
@@ -121,17 +112,18 @@ class Walk:
         self._her.went = [self._stage.went(at, of) for at, of in start.went]
         for inside in start.inside:
             self._inside[inside.route.name] = inside
+            inside.due = to_micros(inside.place.due_at)
             if inside.is_in:
                 self._tally.journeys[inside.route.name].inside_before += 1
-                self._push(max(since, to_micros(inside.place.due_at)), _TURN, inside)
+                self._push(max(since, inside.due), _TURN, inside)
         for mail in start.mails:
             mail.due = max(since, mail.due)
             self._post.take(mail)
-        for route in self._stage.programme.routes:
+        for route in self._stage.watched:
             if route.journey.start.kind is StartKind.SEGMENT:
                 self._first_look(route, start.seen.get(route.name), since)
-            elif route.journey.start.kind is StartKind.DATE:
-                self._next_day(route, since)
+            else:
+                self._next_day(route)
         for mailing in self._stage.programme.mailings:
             self._expect_round(mailing, since)
 
@@ -152,9 +144,8 @@ class Walk:
         if what.kind == OPT_OUT:
             self._opts_out(at)
             return
-        kind = StartKind.ORDER if what.kind == ORDER else StartKind.EVENT
-        if kind is StartKind.ORDER:
-            cents = self._stage.cents(what.like)
+        if what.kind == ORDER:
+            cents = self._stage.glass.cents_like(what.like)
             if not what.cause and self._is_kept_from(at, cents):
                 return
             self._one.buy(at, what.like)
@@ -163,10 +154,8 @@ class Walk:
         else:
             self._one.events.setdefault(what.kind, []).append(at)
             self._touched(at, None)
-        for route in self._stage.programme.routes:
-            start = route.journey.start
-            if start.kind is kind and (kind is StartKind.ORDER or start.name == what.kind):
-                self._push(at, _LOOK, Entry(route=route, cause=f"{what.kind}/{at}"))
+        for route in self._stage.brought_in_by(what.kind):
+            self._push(at, _LOOK, Entry(route=route, cause=f"{what.kind}/{at}"))
 
     def _is_kept_from(self, at: int, cents: int) -> bool:
         """Whether a mail kept this order from coming."""
@@ -193,7 +182,7 @@ class Walk:
 
     def _opts_out(self, at: int) -> None:
         if not self._one.has_opted_out:
-            self._one.has_opted_out = True
+            self._her.opt_out()
             self._tally.opt_outs += 1
             self._touched(at, Fact.CONSENT)
 
@@ -226,37 +215,40 @@ class Walk:
     def _match_of(self, mailing: Mailing, at: int) -> tuple[bool, int]:
         found = self._matches.get(mailing.name)
         if found is None or at >= found[1]:
-            found = self._matches[mailing.name] = self._her.outlook(self._stage.prepared[mailing.name], from_micros(at))
+            found = self._matches[mailing.name] = self._her.outlook(self._stage.prepared[mailing.name])
         return found
 
-    def _come_round(self, mailing: Mailing, at: int) -> None:
-        moment = from_micros(at)
+    def _come_round(self, at: int, mailing: Mailing) -> None:
+        if self._round_at[mailing.name] != at:
+            return  # it is expected at another time by now
         one = mailing.round_from(at)
         assert one is not None
-        if self._match_of(mailing, at)[0] and not (mailing.exclude and self._her.holds(mailing.exclude, moment)):
-            self._post.plan(one.campaign, one.occurrence.name, moment)
+        if self._match_of(mailing, at)[0] and not (mailing.exclude and self._her.holds(mailing.exclude)):
+            self._post.plan(one.campaign, one.occurrence.name)
         self._expect_round(mailing, at)
 
     # ------------------------------------------------------------ who comes into a journey
 
     def _first_look(self, route: Route, seen: bool | None, at: int) -> None:
         """Who is in the segment when a journey is published is noted, and comes in only where its file says so."""
-        holds = self._outlook(route, at)
-        is_published_now = not route.has_seen and at == self._stage.crowd.now
+        holds = self._outlook(route)
+        is_published_now = not route.has_seen and at == self._stage.begin
         if seen is None and is_published_now and not route.journey.existing:
             seen = holds
         self._seen[route.name] = holds
         if entry_of(route.journey, bool(seen), holds):
-            self._enter(Entry(route=route, cause=""), at)
+            self._enter(at, Entry(route=route, cause=""))
 
-    def _look(self, route: Route, at: int) -> None:
+    def _look(self, at: int, route: Route) -> None:
+        if self._look_at[route.name] != at:
+            return  # somebody looked meanwhile
         before = self._seen[route.name]
-        self._seen[route.name] = holds = self._outlook(route, at)
+        self._seen[route.name] = holds = self._outlook(route)
         if entry_of(route.journey, before, holds):
-            self._enter(Entry(route=route, cause=""), at)
+            self._enter(at, Entry(route=route, cause=""))
 
-    def _outlook(self, route: Route, at: int) -> bool:
-        holds, until = self._her.outlook(self._stage.prepared[route.name], from_micros(at))
+    def _outlook(self, route: Route) -> bool:
+        holds, until = self._her.outlook(self._stage.prepared[route.name])
         self._look_at[route.name] = until
         if until != NEVER:
             self._push(until, _LOOK, route)
@@ -267,10 +259,10 @@ class Walk:
             self._look_at[route.name] = at
             self._push(at, _LOOK, route)
 
-    def _next_day(self, route: Route, after: int) -> None:
+    def _next_day(self, route: Route) -> None:
         day = self._day_of(route.journey.start.name)
         come: Comes | None = (
-            comes_after(route.journey.start, day, self._her.zone, from_micros(after)) if day is not None else None
+            comes_after(route.journey.start, day, self._her.zone, self._her.moment) if day is not None else None
         )
         if come is not None:
             self._push(to_micros(come.due_at), _LOOK, Entry(route=route, cause=come.cause, next_day=True))
@@ -280,14 +272,14 @@ class Walk:
             return self._one.who.birth_date
         return day_in(self._one.attributes.get(name.removeprefix(_ATTRIBUTES)))
 
-    def _enter(self, entry: Entry, at: int) -> None:
+    def _enter(self, at: int, entry: Entry) -> None:
         """Let her in, unless a rule of the journey or her past in it says no."""
-        route, moment = entry.route, from_micros(at)
+        route, moment = entry.route, self._her.moment
         if entry.next_day:
-            self._next_day(route, at)
-        if route.journey.start.kind is not StartKind.SEGMENT and not self._allows(route.start, moment):
+            self._next_day(route)
+        if route.journey.start.kind is not StartKind.SEGMENT and not self._allows(route.start):
             return
-        if route.exclude is not None and self._her.holds(route.exclude, moment):
+        if route.exclude is not None and self._her.holds(route.exclude):
             return
         before = self._inside.get(route.name)
         n = _next_number(before, route, entry.cause, at)
@@ -296,25 +288,27 @@ class Walk:
         share = route.journey.holdout
         held_out = bool(share) and is_held_out(route.name, share, self._one.contact_id, self._stage.keys)
         place = Place(step=route.journey.first, visit=0, entered_at=moment, step_at=moment, due_at=moment)
-        inside = Inside(route=route, journey=route.journey, n=n, held_out=held_out, place=place)
+        inside = Inside(route=route, journey=route.journey, n=n, held_out=held_out, place=place, due=at)
         inside.causes = (before.causes if before else set()) | {entry.cause}
         self._inside[route.name] = inside
+        self._sights.pop(route.name, None)
         count = self._tally.journeys[route.name]
         count.entered += 1
         count.held_out += held_out
         self._push(at, _TURN, inside)
 
-    def _allows(self, rule: Rule | None, at: datetime) -> bool:
-        return rule is None or self._her.holds(rule, at)
+    def _allows(self, rule: Rule | None) -> bool:
+        return rule is None or self._her.holds(rule)
 
     # ------------------------------------------------------------ who goes on in one
 
-    def _go_on(self, inside: Inside, at: int) -> None:
+    def _go_on(self, at: int, inside: Inside) -> None:
+        if inside.state is not EnrolmentState.WAITING or (inside.woken_at != at and inside.due > at):
+            return  # she is through, or her timer was set anew
         self._moves += 1
         inside.woken_at = -1
-        moment = from_micros(at)
         try:
-            move = decide(inside.journey, inside.place, self._her.sight(inside, moment), moment)
+            move = decide(inside.journey, inside.place, self._sight(inside), self._her.moment)
         except MailerError:
             return  # a fault holds her where she is: she is counted among the stuck
         inside.place, inside.state = move.place, move.state
@@ -322,18 +316,23 @@ class Walk:
         for each in move.passed:
             count.edges[each.step, each.result, each.to] += 1
         self._take_effect(inside, move, at)
-        if inside.is_in:
-            due = to_micros(move.place.due_at)
-            self._push(due, _TURN, inside)
+        if inside.state is EnrolmentState.WAITING:
+            inside.due = to_micros(move.place.due_at)
+            self._push(inside.due, _TURN, inside)
         else:
             inside.ended = at
             count.ends[move.reason if inside.state is EnrolmentState.LEFT else inside.state.value] += 1
 
+    def _sight(self, inside: Inside) -> Sight:
+        name = inside.route.name
+        if name not in self._sights:
+            self._sights[name] = self._her.sight(inside)
+        return self._sights[name]
+
     def _take_effect(self, inside: Inside, move: Move, at: int) -> None:
         for effect in move.effects:
             if isinstance(effect.step, Send):
-                wanted = self._stage.mail_of(inside, effect.step)
-                self._post.plan(wanted, "", from_micros(at), inside, effect.step.id)
+                self._post.plan(self._stage.mail_of(inside, effect.step), "", inside, effect.step)
             elif isinstance(effect.step, Tag):
                 self._tag(effect.step, at)
 
@@ -342,6 +341,18 @@ class Walk:
         if tags != self._one.tags:
             self._one.tags = tags
             self._touched(at, Fact.TAG)
+
+
+# What is done when the moment of something has come.
+_DOES: Mapping[type, Callable[[Walk, int, Any], None]] = {
+    Happening: Walk._happens,
+    Reply: Walk._replies,
+    Mailing: Walk._come_round,
+    Route: Walk._look,
+    Entry: Walk._enter,
+    Inside: Walk._go_on,
+    Mail: Walk._hand_over,
+}
 
 
 def _next_number(before: Inside | None, route: Route, cause: str, at: int) -> int | None:

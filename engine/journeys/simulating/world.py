@@ -11,7 +11,6 @@ from engine.journeys.simulating.walking import Beginning, Walk
 from engine.model import Progress
 
 _TOLD_EVERY = 1_000
-_NOTHING = Beginning()
 
 
 def run_world(
@@ -32,14 +31,13 @@ def run_world(
     total = len(wanted) + len(lives.newcomers)
     for done, place in enumerate(wanted):
         one = person_of(crowd, place)
-        stage.let_walk(one)
-        Walk(stage, lives, tally, one, place).run(beginnings.get(one.contact_id, _NOTHING).fresh(), begin, until)
+        start = beginnings.get(one.contact_id)
+        Walk(stage, lives, tally, one, place, begin).run(start.fresh() if start is not None else Beginning(), until)
         if progress is not None and done % _TOLD_EVERY == 0:
             progress(done, total)
     for n, who in enumerate(lives.newcomers):
-        one = Person(who, {})
-        stage.let_walk(one)
-        Walk(stage, lives, tally, one, len(crowd.ids) + n).run(Beginning(), who.created, until)
+        walk = Walk(stage, lives, tally, Person(who, {}), len(crowd.ids) + n, who.created)
+        walk.run(Beginning(), until)
     if progress is not None:
         progress(total, total)
     return tally

@@ -71,7 +71,7 @@ def test_every_field_is_as_the_audience_has_it_before_and_after_simulated_orders
     glass = Glass(crowd, names)
     walkers = [person_of(crowd, place) for place in range(len(crowd.ids))]
 
-    assert [glass.profile(one, NOW) for one in walkers] == _profiles(mailer, crowd.ids.tolist(), NOW)
+    assert [glass.profile(one, to_micros(NOW)) for one in walkers] == _profiles(mailer, crowd.ids.tolist(), NOW)
 
     at = NOW
     for who, minutes in sorted(ahead, key=lambda one: one[1]):
@@ -81,18 +81,17 @@ def test_every_field_is_as_the_audience_has_it_before_and_after_simulated_orders
             walkers[who].buy(to_micros(at), like)
             _copy_order(mailer, walkers[who].contact_id, at, like)
     later = at + timedelta(hours=5)
+    now = to_micros(later)
     # The stored yardstick stays as it is until the next night, in the simulation as in the shop.
     audience.refresh_changed(mailer.store, later, mailer.zone)
-    assert [glass.profile(one, later) for one in walkers] == _profiles(mailer, crowd.ids.tolist(), later)
+    assert [glass.profile(one, now) for one in walkers] == _profiles(mailer, crowd.ids.tolist(), later)
     for one in walkers:
-        whole = glass.profile(one, later)
-        assert {name: glass.read(one, later, name) for name in FIELDS} == {
-            name: getattr(whole, name) for name in FIELDS
-        }
-        assert glass.read(one, later, "attributes.shoe") == whole.attributes.get("shoe")
+        whole = glass.profile(one, now)
+        assert {name: glass.read(one, now, name) for name in FIELDS} == {name: getattr(whole, name) for name in FIELDS}
+        assert glass.read(one, now, "attributes.shoe") == whole.attributes.get("shoe")
     seen = audience.foreseen(mailer.store, crowd.ids.tolist(), later, mailer.zone, mailer.currency, names)
     for one, foreseen in zip(walkers, seen, strict=True):
-        own = {name: glass.turns(one, later, name) for name in TURNING}
+        own = {name: glass.turns(one, now, name) for name in TURNING}
         assert {name: moment for name, moment in own.items() if moment is not None} == dict(foreseen.turns)
 
 
