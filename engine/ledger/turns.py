@@ -23,7 +23,7 @@ from engine.ledger.items import Item
 from engine.ledger.postponing import move
 from engine.ledger.recording import Ending, Held, record
 from engine.ledger.rows import Row
-from engine.model import BatchState, CampaignState, MessageState, Outcome, PlanState
+from engine.model import BatchState, CampaignState, MessageState, Outcome, PlanState, frozen
 from engine.store import Store, among, chunks
 from engine.store.tables import attempt, batch, batch_item, campaign, message, plan
 
@@ -36,7 +36,7 @@ _CONTACTS_A_TURN = 100
 _IDS_A_QUERY = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Went:
     """A message that went out to somebody, or may have."""
 
@@ -45,7 +45,7 @@ class Went:
     campaign: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Waiting:
     """A message that is due and waits to be let go. From `ends_at` on it would be too late."""
 
@@ -151,16 +151,18 @@ def known_of(
     unsent: list[Row] = []
     for some in chunks(sorted(contact_ids), _IDS_A_QUERY):
         since, hers = {"since": at - _COUNTED}, among(message.c.contact_id, some)
-        sent += db.execute(_SENT.where(hers), since)
+        # In this order: PostgreSQL looks anew at each of the two, and what is recorded as sent between them must be
+        # met twice rather than never.
         unsent += db.execute(_UNSENT.where(hers), since)
+        sent += db.execute(_SENT.where(hers), since)
     plans = {
         one.id: one
         for some in chunks(sorted({row.plan_id for row in (*sent, *unsent)}), _IDS_A_QUERY)
         for one in db.execute(_PLANS.where(among(plan.c.id, some)))
     }
-    for contact_id, plan_id, moment in sent:
-        known[contact_id].went.append(_went(plans[plan_id], moment))
-    seen = set(but)
+    for row in sent:
+        known[row.contact_id].went.append(_went(plans[row.plan_id], row.sent_at))
+    seen = {*but, *(row.id for row in sent)}
     for row in unsent:
         if row.id not in seen:
             seen.add(row.id)  # one that was tried often has a row for each try
@@ -249,7 +251,7 @@ _PLANS = sa.select(
 ).outerjoin(campaign, campaign.c.name == plan.c.campaign)
 
 # Apart, so that either is a range of the index on contact and moment of sending.
-_SENT = sa.select(message.c.contact_id, message.c.plan_id, message.c.sent_at).where(
+_SENT = sa.select(message.c.id, message.c.contact_id, message.c.plan_id, message.c.sent_at).where(
     message.c.sent_at > sa.bindparam("since", type_=message.c.sent_at.type), message.c.state == MessageState.SENT
 )
 _UNSENT = (

@@ -12,6 +12,7 @@ from turn_steps import TurnShop
 
 from engine import ledger
 from engine.ledger import Claim, Item, Known, Waiting
+from engine.ledger.turns import known_of
 from engine.pipeline.arbitrating import Arbiter
 from engine.store import open_store
 from engine.store.tables import message
@@ -77,3 +78,26 @@ def test_a_sender_judges_when_the_one_before_has_committed_its_turns(either_shop
     another.join()
 
     assert [0, 1] == seen
+
+
+def test_what_goes_out_between_two_looks_at_it_is_counted_once(either_shop: TurnShop, store_url: str) -> None:
+    shop = either_shop
+    her = shop.person()
+    claim = shop.claim(shop.release("spring", [her]))
+    assert claim is not None
+    allowed = ledger.take_turns(shop.store, claim, lambda _item, _mine, _known: None, shop.now)
+    assert allowed is not None
+    beside = replace(shop, store=open_store(store_url))
+    looks: list[str] = []
+
+    def after(_db: object, _cursor: object, said: str, *_rest: object) -> None:
+        if said.lstrip().startswith("SELECT message.") and not looks:
+            looks.append(said)
+            beside.hand_over(allowed)  # the other sender's answer is recorded right behind the first look
+
+    with shop.store.read() as db:
+        sa.event.listen(db, "after_cursor_execute", after)
+        known = known_of(db, [her], shop.now)[her]
+    beside.store.close()
+
+    assert (1, 1) == (len(looks), len(known.went) + len(known.under_way))
