@@ -5,7 +5,7 @@ check_campaigns         every fault and doubt of the files, with file and line
 plan, summarise         one entry for everybody in the audience
 variant_for, is_tracked, due_times, drift   what single steps ask
 parse_repeat, occurrences_after, caught_up   when a repeating campaign comes round
-Allowance, room, next_room   how many messages somebody may still get
+Allowance               how many messages somebody may still get
 OwnTime, Quietness      everybody's own time: quiet hours, weekends, holidays, best hours
 brake_verdict           should it go on, after what its messages met?
 Table, SpanText, GoalText, Subjects, lines_by_key, line_of   keys of files and their places, for journeys' files, too
@@ -17,7 +17,7 @@ pipeline hands in.
 from engine.campaign.assign import full_shares, is_held_out
 from engine.campaign.best_hour import HOURS, LAST_EVENTS, Shares, local_hours, prior_of, shares_of
 from engine.campaign.brake import BrakeState, BrakeVerdict, brake_verdict
-from engine.campaign.caps import Allowance, next_room, room
+from engine.campaign.caps import Allowance
 from engine.campaign.checks import check_campaigns
 from engine.campaign.files import ONLY_VARIANT, checked, load, load_all, names
 from engine.campaign.keys import NAME, ClassText, Fault, GoalText, SpanText, Subjects, Table, may_name
@@ -73,13 +73,11 @@ __all__ = [
     "local_hours",
     "may_name",
     "names",
-    "next_room",
     "occurrences_after",
     "parse_repeat",
     "parse_send_at",
     "plan",
     "prior_of",
-    "room",
     "shares_of",
     "summarise",
     "variant_for",

@@ -4,10 +4,11 @@ A window of 24 hours is any 24 hours: a message leaves it exactly a day after it
 neither capped nor counted. What went out is a list of (moment, class); pure functions, no clock.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import NamedTuple, Self
 
 from engine.config import Caps, Limits
 from engine.model import TRANSACTIONAL
@@ -24,78 +25,103 @@ _SPANS = (
 LONGEST = timedelta(days=30)
 
 
-def room(caps: Sequence[Caps], sent: Sequence[datetime], at: datetime) -> int:
-    """How many more messages all of these caps allow at `at`, after those that went out at `sent`."""
-    left = [most - sum(at - span < one <= at for one in sent) for most, span in _windows(caps)]
-    return max(0, min(left, default=UNLIMITED))
+class _Window(NamedTuple):
+    """How many messages any stretch of time so long may hold, in config.toml by this key."""
+
+    key: str
+    most: int
+    span: timedelta
 
 
-def next_room(caps: Sequence[Caps], sent: Sequence[datetime], at: datetime) -> datetime:
-    """The first moment from `at` on at which they allow one more, if nothing else goes out meanwhile."""
-    newest_first = sorted(sent, reverse=True)
-    free = [newest_first[most - 1] + span for most, span in _windows(caps) if len(newest_first) >= most]
-    return max([at, *free])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scope:
+    """Messages that are counted together: those of one class, or (empty) all but the transactional."""
+
+    message_class: str
+    windows: tuple[_Window, ...]
+    least: int  # the fewest that any of the windows may hold
+
+    def counted(self, sent: Sequence[Sent]) -> list[datetime]:
+        """When those went out that count here, the oldest first."""
+        own = self.message_class
+        if own:
+            return sorted([moment for moment, said in sent if said == own])
+        return sorted([moment for moment, said in sent if said != TRANSACTIONAL])
+
+    def room(self, sent: Sequence[Sent], at: datetime, most_of_all: int) -> int:
+        """How many more its windows hold at `at`, or `most_of_all` if that is less."""
+        left = most_of_all
+        if self.least - len(sent) >= left:  # even if each of them counted in each window
+            return left
+        moments = self.counted(sent)
+        until_now = bisect_right(moments, at)
+        for _, most, span in self.windows:
+            if most - until_now < left:
+                left = min(left, most - until_now + bisect_right(moments, at - span))
+        return left
+
+
+_Scopes = tuple[_Scope, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """The caps of config.toml: those of all messages together, and of each class beside them."""
+    """The caps of config.toml, laid out once: a sender asks them several times for each message.
 
-    together: Caps
-    by_class: Mapping[str, Caps]
+    `usual`: what caps a class that has no caps of its own. `by_class`: all that caps one that has.
+    """
+
+    usual: _Scopes
+    by_class: Mapping[str, _Scopes]
 
     @classmethod
     def of(cls, limits: Limits) -> Self:
         """The caps of `[limits]` and `[limits.class.X]`."""
-        return cls(together=limits, by_class=limits.classes)
+        usual = _scopes("", limits)
+        by_class = {name: usual + _scopes(name, caps) for name, caps in limits.classes.items()}
+        return cls(usual=usual, by_class=by_class | {TRANSACTIONAL: ()})
 
     def concerns(self, message_class: str) -> bool:
         """Whether anything caps messages of this class."""
-        return message_class != TRANSACTIONAL and bool(_windows(self._caps(message_class)))
+        return bool(self._scopes(message_class))
 
     def room(self, message_class: str, sent: Sequence[Sent], at: datetime) -> int:
         """How many more messages of this class may go to her at `at`."""
-        if not self.concerns(message_class):
-            return UNLIMITED
-        scopes = self._scopes(message_class, sent)
-        return min(room([caps], moments, at) for caps, moments in scopes)
+        left = UNLIMITED
+        for scope in self._scopes(message_class):
+            left = scope.room(sent, at, left)
+        return max(0, left)
 
     def next_room(self, message_class: str, sent: Sequence[Sent], at: datetime) -> datetime:
-        """The first moment from `at` on at which one more of this class may go to her."""
-        if not self.concerns(message_class):
-            return at
-        return max(next_room([caps], moments, at) for caps, moments in self._scopes(message_class, sent))
+        """The first moment from `at` on at which one more of this class may go, if nothing else goes meanwhile."""
+        free = at
+        for scope in self._scopes(message_class):
+            moments = scope.counted(sent) if len(sent) >= scope.least else []
+            for _, most, span in scope.windows:
+                if len(moments) >= most:
+                    free = max(free, moments[-most] + span)
+        return free
 
     def blocking(self, message_class: str, sent: Sequence[Sent], at: datetime) -> str:
         """The cap that leaves no room at `at`, in words; empty where there is room."""
-        for name, caps, moments in self._named(message_class, sent):
-            for (key, span), most in zip(_SPANS, _limits(caps), strict=True):
-                if most and sum(at - span < one <= at for one in moments) >= most:
-                    return f"{name}{key} = {most}"
+        for scope in self._scopes(message_class):
+            moments = scope.counted(sent)
+            for key, most, span in scope.windows:
+                if bisect_right(moments, at) - bisect_right(moments, at - span) >= most:
+                    table = f"limits.class.{scope.message_class}" if scope.message_class else "limits"
+                    return f"[{table}] {key} = {most}"
         return ""
 
-    def _caps(self, message_class: str) -> list[Caps]:
-        own = self.by_class.get(message_class)
-        return [self.together, own] if own else [self.together]
-
-    def _scopes(self, message_class: str, sent: Sequence[Sent]) -> list[tuple[Caps, list[datetime]]]:
-        return [(caps, moments) for _, caps, moments in self._named(message_class, sent)]
-
-    def _named(self, message_class: str, sent: Sequence[Sent]) -> list[tuple[str, Caps, list[datetime]]]:
-        """Each of the caps by its place in config.toml, with the messages that it counts."""
-        counted = [(moment, said) for moment, said in sent if said != TRANSACTIONAL]
-        found = [("[limits] ", self.together, [moment for moment, _ in counted])]
-        own = self.by_class.get(message_class)
-        if own is not None:
-            of_class = [moment for moment, said in counted if said == message_class]
-            found.append((f"[limits.class.{message_class}] ", own, of_class))
-        return found
+    def _scopes(self, message_class: str) -> _Scopes:
+        return self.by_class.get(message_class, self.usual)
 
 
-def _limits(caps: Caps) -> list[int]:
-    return [caps.messages_per_day, caps.messages_per_7_days, caps.messages_per_30_days]
-
-
-def _windows(caps: Sequence[Caps]) -> list[tuple[int, timedelta]]:
-    """The windows that are capped at all, with how many messages each may hold."""
-    return [(most, span) for one in caps for most, (_, span) in zip(_limits(one), _SPANS, strict=True) if most]
+def _scopes(message_class: str, caps: Caps) -> _Scopes:
+    """The scope of these caps; none where nothing is capped."""
+    limits = (caps.messages_per_day, caps.messages_per_7_days, caps.messages_per_30_days)
+    asked = zip(_SPANS, limits, strict=True)
+    windows = tuple(_Window(key, most, span) for (key, span), most in asked if most)
+    if not windows:
+        return ()
+    least = min(one.most for one in windows)
+    return (_Scope(message_class=message_class, windows=windows, least=least),)

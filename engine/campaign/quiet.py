@@ -5,31 +5,33 @@ where the gap ends. Weekend days and holidays are the country's own, as the `hol
 whole country, not of its regions. A country that nobody knows has no holidays, and Saturday and Sunday for a weekend.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Self
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import holidays
 
-from engine.campaign.timing import instant
 from engine.config import Limits, Quiet, QuietHere
 from engine.errors import BadConfig
 
 _SATURDAY = 5
-_MINUTE = timedelta(minutes=1)
-_MOST_LOOKS = 800  # a look is a stretch of quiet, and a day has two at most: more than a year of nothing else
+_MIDNIGHT, _SECOND, _DAY = timedelta(0), timedelta(seconds=1), timedelta(days=1)
+_WHOLE_DAY = ((_MIDNIGHT, _DAY),)
+_MOST_LOOKS = 400  # each ends with a day at the latest: more than a year of nothing but quiet
+
+_Stretch = tuple[datetime, datetime]  # quiet from the first moment on, and no more at the second; both UTC
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rules:
-    """What is quiet in one country. `begin` after `end`: over midnight; both None: no hours."""
+class _Rules(NamedTuple):
+    """What is quiet in one country. A tuple, as it is looked up by in a cache for each mail."""
 
-    begin: time | None = None
-    end: time | None = None
+    hours: tuple[tuple[timedelta, timedelta], ...] = ()  # from, until: as long after the wall clock's midnight
     weekends: bool = False
     holidays: bool = False
+
+
+_NOTHING = _Rules()
 
 
 class Quietness:
@@ -38,7 +40,7 @@ class Quietness:
     def __init__(self, everywhere: _Rules, by_country: dict[str, _Rules]) -> None:
         self._everywhere = everywhere
         self._by_country = by_country
-        self._is_set = any(one != _Rules() for one in (everywhere, *by_country.values()))
+        self._is_set = any(one != _NOTHING for one in (everywhere, *by_country.values()))
 
     @classmethod
     def of(cls, limits: Limits) -> Self:
@@ -57,56 +59,71 @@ class Quietness:
         `country` is an ISO 3166 code, or empty for an unknown one. Raises BadConfig when a year holds no such moment.
         """
         rules = self._by_country.get(country, self._everywhere)
-        return at if rules == _Rules() else _legal_from(rules, country, zone, at)
+        return at if rules == _NOTHING else _legal_from(rules, country, zone, at)
 
     def is_legal(self, country: str, zone: ZoneInfo, at: datetime) -> bool:
         """Whether somebody there may be mailed at this moment."""
         return self.legal_from(country, zone, at) == at
 
 
-@lru_cache(maxsize=4096)
 def _legal_from(rules: _Rules, country: str, zone: ZoneInfo, at: datetime) -> datetime:
     moment = at
     for _ in range(_MOST_LOOKS):
-        later = _end_of_quiet(rules, country, zone, moment)
-        if later is None:
+        for begin, end in _quiet_on(rules, country, zone, moment.astimezone(UTC).toordinal()):
+            if begin <= moment < end:
+                moment = end
+                break
+        else:
             return moment
-        if moment.astimezone(zone).utcoffset() != later.astimezone(zone).utcoffset():
-            later = _first_legal_minute(rules, country, zone, moment, later)
-        moment = later
     where = f"[limits.quiet_in.{country}]" if country else "[limits.quiet]"
     raise BadConfig(f"nobody in {country or 'an unknown country'} may be mailed at any hour of a year; change {where}")
 
 
-def _end_of_quiet(rules: _Rules, country: str, zone: ZoneInfo, moment: datetime) -> datetime | None:
-    """When the quiet that holds at this moment ends; None: it is not quiet."""
-    wall = moment.astimezone(zone).replace(tzinfo=None)
-    day, hour = wall.date(), wall.time()
-    if _is_day_off(rules, country, day):
-        return _next(datetime.combine(day + timedelta(days=1), time()), zone, moment)
-    if rules.begin is None or rules.end is None:
-        return None
-    if rules.begin < rules.end:
-        return _next(datetime.combine(day, rules.end), zone, moment) if rules.begin <= hour < rules.end else None
-    if hour >= rules.begin:
-        day += timedelta(days=1)
-    elif hour >= rules.end:
-        return None
-    return _next(datetime.combine(day, rules.end), zone, moment)
+@lru_cache(maxsize=1 << 14)  # hundreds of places for a month, or tens for a year: some megabytes
+def _quiet_on(rules: _Rules, country: str, zone: ZoneInfo, day: int) -> tuple[_Stretch, ...]:
+    """What is quiet there of a day from midnight to midnight UTC, by its ordinal; one after the other, none touch."""
+    found: list[_Stretch] = []
+    for since, until in _steady(zone, day):
+        shift = _shift(since, zone)
+        first, last = since + shift, until + shift  # what the clock on the wall shows, as if it was UTC
+        for wall in dict.fromkeys((first.date(), last.date())):
+            midnight = datetime.combine(wall, time(), UTC) - shift
+            for begin, end in _WHOLE_DAY if _is_day_off(rules, country, wall) else rules.hours:
+                _add(found, max(since, midnight + begin), min(until, midnight + end))
+    return tuple(found)
 
 
-def _first_legal_minute(rules: _Rules, country: str, zone: ZoneInfo, quiet_at: datetime, until: datetime) -> datetime:
-    """Clocks change in between: one that goes back from within the quiet hours may show an hour before they begin."""
-    moment = quiet_at.replace(second=0, microsecond=0) + _MINUTE
-    while moment < until and _end_of_quiet(rules, country, zone, moment) is not None:
-        moment += _MINUTE
-    return moment
+def _add(found: list[_Stretch], begin: datetime, end: datetime) -> None:
+    """One more stretch of quiet, if it is one; it goes on with the last where that ends as it begins."""
+    if begin >= end:
+        return
+    if found and found[-1][1] == begin:
+        begin = found.pop()[0]
+    found.append((begin, end))
 
 
-def _next(wall: datetime, zone: ZoneInfo, after: datetime) -> datetime:
-    """The next instant at which a clock there shows `wall`: of an hour that comes twice, the second may be meant."""
-    first = instant(wall, zone)
-    return first if first > after else wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+def _steady(zone: ZoneInfo, day: int) -> list[_Stretch]:
+    """A day UTC in parts within which no clock of the zone is changed; no zone changes them twice in a day."""
+    since = datetime.combine(date.fromordinal(day), time(), UTC)
+    until = since + _DAY
+    old = _shift(since, zone)
+    if _shift(until - _SECOND, zone) == old:
+        return [(since, until)]
+    # Found by halving, since zoneinfo keeps its transitions to itself; they fall on full seconds.
+    before, after = 0, _DAY // _SECOND - 1
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _shift(since + middle * _SECOND, zone) == old:
+            before = middle
+        else:
+            after = middle
+    change = since + after * _SECOND
+    return [(since, change), (change, until)]
+
+
+def _shift(moment: datetime, zone: ZoneInfo) -> timedelta:
+    """How far the clocks there are ahead of UTC."""
+    return moment.astimezone(zone).replace(tzinfo=UTC) - moment
 
 
 def _is_day_off(rules: _Rules, country: str, day: date) -> bool:
@@ -142,11 +159,20 @@ def _known(country: str, year: int) -> holidays.HolidayBase | None:
 
 
 def _rules(quiet: Quiet, here: QuietHere) -> _Rules:
-    hours = quiet.hours if here.hours is None else here.hours
-    begin, end = (time.fromisoformat(one) for one in hours.split("-")) if hours else (None, None)
     return _Rules(
-        begin=begin,
-        end=end,
+        hours=_parts(quiet.hours if here.hours is None else here.hours),
         weekends=quiet.weekends if here.weekends is None else here.weekends,
         holidays=quiet.holidays if here.holidays is None else here.holidays,
     )
+
+
+def _parts(hours: str) -> tuple[tuple[timedelta, timedelta], ...]:
+    """Which parts of a day these hours are; those over midnight are its beginning and its end."""
+    if not hours:
+        return ()
+    begin, end = (_since_midnight(time.fromisoformat(one)) for one in hours.split("-"))
+    return ((begin, end),) if begin < end else ((_MIDNIGHT, end), (begin, _DAY))
+
+
+def _since_midnight(hour: time) -> timedelta:
+    return timedelta(hours=hour.hour, minutes=hour.minute)

@@ -91,6 +91,7 @@ def fixed_instant(wanted: SendAt, at: datetime, shop_zone: ZoneInfo) -> datetime
     return wanted.instant.astimezone(UTC) if wanted.instant.tzinfo else instant(wanted.instant, shop_zone)
 
 
+@lru_cache(maxsize=1 << 14)
 def instant(wall: datetime, zone: ZoneInfo) -> datetime:
     """The UTC instant at which a clock in `zone` shows `wall`; see the module for gaps and repeated hours."""
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)

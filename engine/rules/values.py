@@ -20,6 +20,7 @@ from engine.rules.tree import ATTRIBUTES, field_kind
 SMALLEST, LARGEST = 1e-20, 1e20  # the size of every number that rules read; 0 too
 EXACT = 2**53  # doubles hold every whole number up to here
 
+_PLAIN = (str, int, float, datetime)  # what most fields hold: asked first, as asking for a Mapping takes long
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -158,6 +159,8 @@ def seen(value: Any, name: str = "") -> Any:
         return Loose(value)
     if kind is FieldKind.MOMENT and isinstance(value, str):
         return datetime.fromisoformat(value)
+    if isinstance(value, _PLAIN):
+        return value
     if isinstance(value, Mapping):
         return Attributes(value) if name == "attributes" else {k: seen(v, f"{name}.{k}") for k, v in value.items()}
     if isinstance(value, list | tuple):

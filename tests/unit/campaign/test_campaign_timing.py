@@ -63,6 +63,13 @@ def test_an_hour_that_comes_twice_means_the_first() -> None:
     assert utc("2026-10-25 00:30") == instant(wall("2026-10-25 03:30"), HELSINKI)
 
 
+def test_of_an_hour_that_comes_twice_the_first_is_meant_whichever_was_asked_for_before() -> None:
+    twice = wall("2026-10-25 02:30")  # what an instant was found for is remembered, and these two are equal as keys
+
+    for asked in (twice.replace(fold=1), twice, twice.replace(fold=1)):
+        assert utc("2026-10-25 00:30") == instant(asked, ZoneInfo("Europe/Berlin"))
+
+
 def test_a_day_that_a_zone_skipped_means_its_next_midnight() -> None:
     # Samoa crossed the date line: 30 December 2011 did not happen there.
     assert utc("2011-12-30 10:00") == instant(wall("2011-12-30 09:00"), ZoneInfo("Pacific/Apia"))

@@ -217,6 +217,55 @@ def test_the_moment_found_is_legal_and_not_before_the_one_asked_for(
     assert moment == found.legal_from(country, zone, at + (moment - at) / 2)
 
 
+# Many of the moments near a change of clocks; the last zone left out a day, the 30th of December 2011.
+@given(
+    near=st.sampled_from(
+        [
+            ("Europe/Berlin", "2026-03-29T01:00"),
+            ("Europe/Berlin", "2026-10-25T01:00"),
+            ("America/New_York", "2026-11-01T06:00"),
+            ("Africa/Cairo", "2026-10-29T21:00"),
+            ("America/Santiago", "2026-04-05T03:00"),
+            ("Australia/Lord_Howe", "2026-10-03T15:30"),
+            ("Pacific/Apia", "2011-12-30T10:00"),
+        ]
+    ),
+    minutes=st.one_of(st.integers(-3000, 3000), st.integers(-300_000, 300_000)),
+    odd=st.sampled_from([timedelta(), timedelta(seconds=17), timedelta(microseconds=-1)]),
+    country=st.sampled_from(["", "DE", "IL"]),
+    hours=st.sampled_from(["", "21:00-08:00", "22:00-02:30", "01:30-02:15", "18:00-00:00", "00:00-23:59"]),
+    weekends=st.booleans(),
+)
+def test_what_is_remembered_of_days_is_what_the_clock_on_the_wall_shows(
+    near: tuple[str, str], minutes: int, odd: timedelta, country: str, hours: str, weekends: bool
+) -> None:
+    zone = ZoneInfo(near[0])
+    at = datetime.fromisoformat(near[1]).replace(tzinfo=UTC) + timedelta(minutes=minutes) + odd
+
+    def is_quiet(moment: datetime) -> bool:
+        days = (4, 5) if country == "IL" else (5, 6)
+        day_off = weekends and moment.astimezone(zone).weekday() in days
+        return day_off or bool(hours and _shows_quiet(moment, zone, hours))
+
+    expected, minute = at, at.replace(second=0, microsecond=0)
+    while is_quiet(expected):
+        minute += timedelta(minutes=1)
+        expected = minute
+    found = quiet(quiet={"hours": hours, "weekends": weekends})
+    assert expected == found.legal_from(country, zone, at)
+    assert expected == found.legal_from(country, zone, at.astimezone(zone)).astimezone(UTC)
+
+
+def test_what_is_remembered_ends_with_the_settings_it_was_found_by() -> None:
+    night = datetime(2026, 12, 3, 22, tzinfo=UTC)
+
+    assert not quiet(quiet={"hours": "21:00-08:00"}).is_legal("DE", BERLIN, night)
+    assert quiet(quiet={"hours": "02:00-08:00"}).is_legal("DE", BERLIN, night)
+    assert not quiet(quiet={"hours": "02:00-08:00"}, quiet_in={"DE": {"hours": "20:00-08:00"}}).is_legal(
+        "DE", BERLIN, night
+    )
+
+
 def test_later_never_means_earlier() -> None:
     found = quiet(quiet={"hours": "20:00-09:00", "weekends": True, "holidays": True})
     days = [datetime(2026, 12, 1, tzinfo=UTC) + timedelta(hours=5 * n) for n in range(200)]
