@@ -10,8 +10,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 _DELIVERY_BYTES = 15
 _TAG_BYTES = 16
@@ -56,8 +56,7 @@ class _Hmac:
         return outer.digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """The signed tokens of one message, by purpose."""
 
     open: str

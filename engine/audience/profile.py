@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from engine import locale
+from engine.model import frozen
 from engine.store import among, chunks, from_micros
 from engine.store.tables import contact, order_line, orders, product
 
@@ -33,7 +34,7 @@ class Basis:
     language: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Figures:
     """The stored part of a profile, named as the columns of table `profile`."""
 

@@ -5,13 +5,12 @@ content (larger than the server takes).
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from email_validator import EmailNotValidError, validate_email
 
-from engine.model import Mail, MessageState, Outcome
+from engine.model import Mail, MessageState, Outcome, frozen
 
 # No blank, bracket, quote, comma or control character: nothing that could end the command or name a second person.
 _PATH = re.compile(
@@ -22,7 +21,7 @@ _LONGEST_LINE = 1000  # with its CRLF: RFC 5321 4.5.3.1.6
 _CR, _LF, _DOT = (np.array(ord(one), np.uint8) for one in "\r\n.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Letter:
     """A mail whose addresses and lines may go on the wire."""
 

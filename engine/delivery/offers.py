@@ -1,15 +1,14 @@
 """What is handed over, one mail at a time, and what comes back?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from engine.model import Mail, Outcome
 
 BeforeDot = Callable[[], Outcome | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """One mail to hand over. `before_dot` is asked when all but the last step is done: an outcome (a skip) stops it."""
 
     ord: int

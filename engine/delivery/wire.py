@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from engine.config import TransportSettings
 
@@ -79,8 +79,7 @@ class Patience:
             raise TimeoutError("it does not answer in time")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What the server said: its code, and its lines without it."""
 
     code: int

@@ -5,7 +5,7 @@ the journey is over, and tells what is to be done on the way. It knows no databa
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -24,12 +24,12 @@ from engine.journeys.definition import (
     Webhook,
 )
 from engine.journeys.timing import until
-from engine.model import EnrolmentState
+from engine.model import EnrolmentState, frozen
 
 _MOST_STEPS = 100  # in one go: a ring of branches without a wait would go on for ever
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Place:
     """Where somebody stands. `waiting`: the timer of this step is set, and rings at `due_at` (`rings_at` in tables)."""
 
@@ -41,7 +41,7 @@ class Place:
     waiting: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sight:
     """What is known of her at this moment. The functions are asked only for what the steps need."""
 
@@ -55,7 +55,7 @@ class Sight:
     legal: Callable[[Send, datetime], datetime]  # the first moment from this one on at which it may go at all
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Passed:
     """A step that was done: what came of it, and where it led."""
 
@@ -65,7 +65,7 @@ class Passed:
     to: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Effect:
     """Something to be done together with the move, once: `visit` tells it from every other of this enrolment."""
 
@@ -73,7 +73,7 @@ class Effect:
     visit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Move:
     """What became of her: the steps passed, what is to be done, and where she stands now."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.ledger.rows import Row
-from engine.model import CampaignState, EnrolmentState
+from engine.model import CampaignState, EnrolmentState, frozen
 from engine.store import Store, among, chunks, from_micros, to_micros
 from engine.store.columns import UtcTime
 from engine.store.tables import enrolment, journey
@@ -40,7 +40,7 @@ class Newcomer:
     since: datetime | None = None  # when what brings her happened: from then on her goal counts; None: now
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Enrolment:
     """One contact's way through a journey, as it stands."""
 

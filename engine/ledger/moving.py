@@ -16,12 +16,12 @@ from engine.ledger import prepared
 from engine.ledger.enrolments import GO_ON, Enrolment
 from engine.ledger.releasing import unsorted
 from engine.ledger.standing import Dispatch, append
-from engine.model import CampaignState, EnrolmentState, with_tags
+from engine.model import CampaignState, EnrolmentState, frozen, with_tags
 from engine.store import Store, among, to_micros
 from engine.store.tables import call, contact, enrolment, enrolment_hold, enrolment_step, journey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StepDone:
     """A step that she passed: `visit` tells it from every other of her enrolment."""
 
@@ -48,7 +48,7 @@ class NewCall:
     body: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EnrolmentMove:
     """Where an enrolment is to stand, and what is to happen with it."""
 

@@ -21,7 +21,7 @@ from engine.ledger.freezing import canonical, packed
 from engine.ledger.recording import add_batch
 from engine.ledger.releasing import OWN_BATCHES
 from engine.links import Keys
-from engine.model import CampaignState, EntryState, MessageState, PlanEntry, PlanState
+from engine.model import CampaignState, EntryState, MessageState, PlanEntry, PlanState, frozen
 from engine.store import Store, among, to_micros
 from engine.store.tables import campaign, message, plan, plan_entry, release
 
@@ -37,7 +37,7 @@ class StandingPlan:
     definition: Mapping[str, Any] = field(hash=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Dispatch:
     """One mail of one enrolment, planned: the occurrence is `ENROLMENT/VISIT`, which no other mail has."""
 

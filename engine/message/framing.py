@@ -21,7 +21,7 @@ from engine.message.headers import (
     envelope_from,
     unsubscribe_value,
 )
-from engine.model import TRANSACTIONAL, Mail
+from engine.model import TRANSACTIONAL, Mail, frozen
 
 _TEXT_PART = "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 _HTML_PART = "\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
@@ -29,7 +29,7 @@ _ONE_CLICK = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"  # exactly 
 _ALWAYS = ("from", "to", "subject", "date", "message-id", "mime-version", "content-type")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Body:
     """Both parts of a message in quoted-printable. `form`: how DKIM may call it, `simple` or `relaxed`."""
 
@@ -117,7 +117,7 @@ class MailFrame:
         return [*_ALWAYS, *lines, *(("list-unsubscribe", "list-unsubscribe-post") if is_list else ())]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Own:
     """What one mail's headers hold that no other's do."""
 

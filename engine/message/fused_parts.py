@@ -8,7 +8,7 @@ stand, and at which places they are other than plain.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2.runtime import Context
 
@@ -25,8 +25,7 @@ Pieces = list[Any]
 Way = tuple[tuple[int, ...], ...]  # the branches taken, by part
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """What all programs of one message read."""
 
     parent: dict[str, Any]
@@ -37,8 +36,7 @@ class Setting:
     is_sound: bool  # are the engine's own addresses known to be in order?
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """One part of a message: its pieces, and how it came about."""
 
     said: str  # the pieces as one

@@ -7,7 +7,7 @@ them, `render` itself is asked, and what it says or raises counts: so faults and
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import TemplateError, nodes
 from markupsafe import escape
@@ -39,13 +39,14 @@ from engine.message.rendering import (
     values_of,
 )
 from engine.message.sandbox import LinkAddresses, Sandbox, bounded_tree, sandbox
+from engine.model import frozen
 from engine.rules import seen
 
 _NOTHING: dict[str, Any] = {}
 _ATTRIBUTES = type(seen({}, "attributes"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Encoded:
     """One contact's message, its parts in quoted-printable."""
 
@@ -73,8 +74,7 @@ class Encoded:
         return self.text_piece.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """A message's parts, what all its counted links begin with, and one of its own addresses."""
 
     fused: "Fused"

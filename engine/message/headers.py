@@ -15,7 +15,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from engine.errors import BadConfig, RenderFailed
 from engine.message.header_text import FOLD_AT, cleaned_name, cleaned_subject, phrase, unstructured
-from engine.model import TRANSACTIONAL
+from engine.model import TRANSACTIONAL, frozen
 
 LINE_LIMIT = 998  # octets without CRLF, RFC 5322 2.1.1
 _LITERAL = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -28,7 +28,7 @@ _ADDRESS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mailbox:
     """An address with the name shown beside it."""
 

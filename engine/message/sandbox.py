@@ -21,6 +21,7 @@ from engine.errors import RenderFailed
 from engine.message.catalog import filled
 from engine.message.filters import FILTERS, bounded, counted_range
 from engine.message.guards import WEB, address, address_part, bounded_operation, style_address, style_value
+from engine.model import frozen
 from engine.rules import Missing, prepare, seen
 
 MOST_ROUNDS = 10_000
@@ -38,7 +39,7 @@ class SkipMessage(RenderFailed):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LinkAddresses:
     """The addresses of one message's links. `click` gets the place, the round of its loop and the destination."""
 

@@ -1,6 +1,7 @@
 """The nouns: frozen values that stages hand to each other, and the closed lists of states and reasons."""
 
 from engine.model.campaigns import TRANSACTIONAL, Campaign, Finding, PlanEntry, Variant
+from engine.model.frozen import frozen
 from engine.model.messages import Arm, Hit, JournalProof, Mail, Notice, NoticeKind, Outcome
 from engine.model.people import (
     CARD_LISTS,
@@ -65,6 +66,7 @@ __all__ = [
     "TrackingMode",
     "Variant",
     "Verdict",
+    "frozen",
     "unwatched",
     "with_tags",
 ]

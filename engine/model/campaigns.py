@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from engine.model.frozen import frozen
 from engine.model.states import EntryState, Severity
 
 TRANSACTIONAL = "transactional"  # the class of what is owed; messages of every other class are advertising
@@ -45,7 +46,7 @@ class Campaign:
     repeat: str = ""  # when it comes round by itself, once somebody armed it; empty: it doesn't
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlanEntry:
     """What a plan decides for one contact, and all that is needed to render her message later."""
 

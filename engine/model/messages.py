@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from engine.model.frozen import frozen
 from engine.model.states import HitKind, MessageState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mail:
     """Bytes ready for a transport. `digest` covers everything but Date and DKIM-Signature."""
 
@@ -21,7 +22,7 @@ class Mail:
     is_wire_ready: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Outcome:
     """How one attempt ended. `stage` is the SMTP command (or `http`) that the reply answered."""
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from engine.model.frozen import frozen
+
 
 class FieldKind(StrEnum):
     """The type of a field, as rules see it. LOOSE is text that also compares as a number when it reads as one."""
@@ -43,7 +45,7 @@ CARD_LISTS = ("last_purchases", "buy_again", "new_for_you", "basket")
 TEMPLATE_EXTRAS = ("favourite_product", *CARD_LISTS, "basket_url", "shop", "links")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Card:
     """A product as a template shows it. `reason` is a sentence in the reader's language, or empty."""
 
@@ -55,7 +57,7 @@ class Card:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Profile:
     """One contact as of a moment: all that rules and templates may see. None means known to be empty (Missing)."""
 
@@ -107,7 +109,7 @@ class Profile:
     last_click_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Picks:
     """The products a template may show to one contact, with reasons in their language."""
 
@@ -119,7 +121,7 @@ class Picks:
     basket_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Standing:
     """May this contact be mailed at all? Read together with the profile, and again just before each dot."""
 
@@ -129,7 +131,7 @@ class Standing:
     address_key: str | None  # normalised mailbox: equal for the same person's spellings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Candidate:
     """Somebody a campaign's segment selected, as the plan sees her."""
 

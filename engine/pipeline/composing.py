@@ -11,7 +11,7 @@ from engine import delivery, ledger, message
 from engine.config import Settings, TransportSettings
 from engine.errors import BadConfig
 from engine.links import Keys
-from engine.model import Mail, TrackingMode
+from engine.model import Mail, TrackingMode, frozen
 from engine.pipeline.workspace import Mailer
 from engine.store import Store
 
@@ -21,7 +21,7 @@ TO_NAME = "_to_name"
 _NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Letter:
     """What a mail is made from: one entry of a plan, or one row of a claim."""
 
