@@ -1,7 +1,7 @@
 """Somebody opts out, or buys, while a campaign is on its way: she is heard in every gap between plan and dot."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
@@ -35,7 +35,7 @@ class Interrupted:
             self.happens(offer.mail)
             return offer.before_dot()
 
-        return replace(offer, before_dot=interrupted)
+        return offer._replace(before_dot=interrupted)
 
     def check(self) -> None:
         self.inner.check()
