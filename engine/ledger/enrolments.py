@@ -90,20 +90,37 @@ def wake(store: Store, contact_ids: Sequence[int], at: datetime) -> int:
 
 
 def enrolment_from(row: Row) -> Enrolment:
-    """The value of a row of `COLUMNS`."""
-    values = dict(zip(_NAMES, row, strict=True))
-    values["state"] = EnrolmentState(values["state"])
-    for name in _MOMENTS:
-        micros = values[name]
-        values[name] = None if micros is None else from_micros(micros)
-    return Enrolment(**values)
+    """The value of a row of `COLUMNS`. One by one: hundreds are read at a time, and a loop takes twice as long."""
+    ident, name, version, contact_id, n, cause, held_out, state, reason, step, visit, waiting = row[:12]
+    entered_at, step_at, rings_at, due_at, ended_at, seq, pauses = row[12:]
+    return Enrolment(
+        id=ident,
+        journey=name,
+        version=version,
+        contact_id=contact_id,
+        n=n,
+        cause=cause,
+        held_out=held_out,
+        state=_STATES[state],
+        reason=reason,
+        step=step,
+        visit=visit,
+        waiting=waiting,
+        entered_at=from_micros(entered_at),
+        step_at=from_micros(step_at),
+        rings_at=from_micros(rings_at),
+        due_at=None if due_at is None else from_micros(due_at),
+        ended_at=None if ended_at is None else from_micros(ended_at),
+        seq=seq,
+        pauses=pauses,
+    )
 
 
-_NAMES = tuple(Enrolment.__dataclass_fields__)
-_MOMENTS = tuple(name for name in _NAMES if isinstance(enrolment.c[name].type, UtcTime))
-# Moments as they lie in the table: hundreds of rows at a time are read, and turned into values here at half the price.
+_STATES = {one.value: one for one in EnrolmentState}
+# Moments as they lie in the table.
 COLUMNS = [
-    sa.type_coerce(enrolment.c[name], sa.BigInteger) if name in _MOMENTS else enrolment.c[name] for name in _NAMES
+    sa.type_coerce(column, sa.BigInteger) if isinstance(column.type, UtcTime) else column
+    for column in (enrolment.c[name] for name in Enrolment.__dataclass_fields__)
 ]
 
 # ---------------------------------------------------------------- in
