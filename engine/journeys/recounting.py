@@ -6,7 +6,7 @@ from typing import Any
 
 from engine import audience, ledger
 from engine.errors import Refused, Usage
-from engine.journeys.definition import Journey, Send
+from engine.journeys.definition import Journey, Send, StartKind
 from engine.journeys.entering import is_held_out
 from engine.journeys.mailing import step_campaign
 from engine.journeys.publishing import published
@@ -65,7 +65,8 @@ def preview(mailer: Mailer, name: str, step_id: str, email: str, at: datetime, *
 def _way(mailer: Mailer, stands: PublishedJourney, one: Enrolment, step: str | None) -> list[Line]:
     """One time through: in, the steps, and where she stands."""
     chapters = _chapters(mailer, one)
-    cause = f" ({one.cause})" if one.cause else ""
+    journey = from_json(stands.definition)
+    cause = f" ({_cause(journey, one)})" if one.cause else ""
     held_out = "; held out, by lot: she goes the same way and gets no mail" if one.held_out else ""
     lines = [_line(f"came in, time {one.n}", f"{_hour(one.entered_at)}{cause}, version {one.version}{held_out}")]
     for done in ledger.way_of(mailer.store, one.id):
@@ -74,8 +75,14 @@ def _way(mailer: Mailer, stands: PublishedJourney, one: Enrolment, step: str | N
         lines.append(_line(done.step, f"{_hour(done.at)}: {done.result}, on to {done.leads_to}"))
         if (chapter := chapters.get((done.step, f"{one.id}/{done.visit}"))) is not None:
             lines += chapter_steps(chapter)
-    lines.append(_line("stands", _stands(from_json(stands.definition), stands, one)))
+    lines.append(_line("stands", _stands(journey, stands, one)))
     return lines
+
+
+def _cause(journey: Journey, one: Enrolment) -> str:
+    """What brought her in, as the shop names it; when she came into the segment stands before it."""
+    kind, _, which = one.cause.partition("/")
+    return f"segment {journey.start.name}" if kind == StartKind.SEGMENT else f"{kind} {which}".strip()
 
 
 def _chapters(mailer: Mailer, one: Enrolment) -> Mapping[tuple[str, str], Chapter]:

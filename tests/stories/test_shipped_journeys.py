@@ -240,6 +240,23 @@ def test_the_mail_about_a_basket_shows_what_is_in_it_and_leads_to_it(town: Town)
     assert "https://shop.example/basket/77" == unpacked(frozen)["basket_url"]
 
 
+def test_why_names_what_brought_her_in_as_the_shop_names_it(town: Town) -> None:
+    town.starts("welcome", "basket")
+    town.signs_up("ann")
+    town.lets(HOUR)
+    town.does("ann", "basket")
+    town.lets(HOUR)
+
+    said = [
+        journeys.why(town.mailer, "ann@town.test", name, None)["steps"][0]["value"] for name in ("welcome", "basket")
+    ]
+
+    assert [
+        "2026-03-02 09:00 UTC (segment new_signups), version 1",
+        "2026-03-02 09:00 UTC (event e1), version 1",
+    ] == said
+
+
 def test_the_incentive_grows_only_when_the_cheaper_step_failed(town: Town) -> None:
     for name in ("ann", "bea"):
         town.signs_up(name)
