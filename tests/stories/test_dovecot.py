@@ -3,6 +3,7 @@
 import getpass
 import os
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -96,9 +97,11 @@ def test_a_real_server_keeps_what_is_dealt_with(tmp_path: Path) -> None:
     (folder / "config.toml").touch()
     box = Returned(folder)
     box.put(*(dsn(f"p{n}@shop.test") for n in range(300)), holiday(""))
-    for path in (*folder.rglob("*"), folder, *folder.parents[:3]):
-        if os.access(path, os.W_OK) and path.owner() == getpass.getuser():
-            path.chmod(0o777 if path.is_dir() else 0o666)
+    for path in (*folder.rglob("*"), folder):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    for path in folder.parents[:3]:  # the server's own user must pass; all else stays, the sticky bit of /tmp too
+        if path.owner() == getpass.getuser():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | 0o011)
 
     with running(folder, box.folder) as port:
         settings = Bounces(kind="imap", host="127.0.0.1", port=port, tls="off", username="bounces")
