@@ -21,10 +21,10 @@ _WEB = ("https://", "http://")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftBasket:
-    """A basket that waits to be ordered."""
+    """A basket that waits to be ordered; by itself, an empty one."""
 
-    product_ids: tuple[str, ...]  # each once, in the shop's order
-    url: str | None
+    product_ids: tuple[str, ...] = ()  # each once, in the shop's order
+    url: str | None = None
 
 
 def left_baskets(db: sa.Connection, contact_ids: Sequence[int], at: datetime) -> dict[int, LeftBasket]:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from engine import locale
 from engine.audience.asof import Lens
-from engine.audience.left_baskets import left_baskets
+from engine.audience.left_baskets import LeftBasket, left_baskets
 from engine.audience.profile import Figures
 from engine.clock import local_day
 from engine.model import Card, Picks, Profile
@@ -88,13 +88,14 @@ def picks_for(
         mine = _Mine(latest=latest[who.contact_id], lens=lens, shelf=shelf, language=language)
         again = mine.offers((row for row in lists[who.contact_id] if row.list == "buy_again"), taken=())
         taken = [card.product_id for card in again]
+        basket = left.get(who.contact_id, LeftBasket())
         picks[who.contact_id] = Picks(
             favourite_product=shelf.memory(drawn.favourite_product),
             last_purchases=mine.memories(),
             buy_again=again,
             new_for_you=mine.offers((row for row in lists[who.contact_id] if row.list == "new_for_you"), taken),
-            basket=shelf.basket(left[who.contact_id].product_ids) if who.contact_id in left else (),
-            basket_url=left[who.contact_id].url if who.contact_id in left else None,
+            basket=shelf.basket(basket.product_ids),
+            basket_url=basket.url,
         )
     return picks
 

@@ -22,7 +22,6 @@ _SPANS = (
     ("messages_per_7_days", timedelta(days=7)),
     ("messages_per_30_days", timedelta(days=30)),
 )
-LONGEST = timedelta(days=30)
 
 
 class _Window(NamedTuple):

@@ -22,7 +22,6 @@ from engine.ledger.edges import edge_counts, ends_by_step, mails_sent, standing_
 from engine.ledger.enrolments import Enrolment, Newcomer, enrol, wake
 from engine.ledger.events import (
     Added,
-    KnownHit,
     add_bounce,
     add_hits,
     add_tally,
@@ -30,18 +29,17 @@ from engine.ledger.events import (
     judge_again,
 )
 from engine.ledger.evidence import Doubt, in_doubt, prove, settle_proven
-from engine.ledger.figures import Flow, breaker_states, flows, open_batches
+from engine.ledger.figures import breaker_states, flows, open_batches
 from engine.ledger.forgetting import forget_contact
 from engine.ledger.freezing import PlanHeader, freeze, save_digests, save_templates, template
-from engine.ledger.history import Attempt, Chapter, PlannedMessage, Response, history
+from engine.ledger.history import Chapter, Response, history
 from engine.ledger.hits import HitMessage, hit_messages, judged_too_soon
 from engine.ledger.holdups import Holdup, holdups
 from engine.ledger.inside import (
     Answer,
     Answers,
-    HeldUp,
-    WayStep,
     ended_by_state,
+    enrolments_in,
     enrolments_of,
     entered_at,
     held_up,
@@ -96,11 +94,10 @@ from engine.ledger.plans import (
     purge_drafts,
 )
 from engine.ledger.postponing import postpone
-from engine.ledger.processes import Process, Tick, beat, last_tick, leave, living, note_tick, processes
+from engine.ledger.processes import Process, beat, last_tick, leave, living, note_tick, processes
 from engine.ledger.reading import (
     Assignment,
     Counts,
-    Due,
     MessageFacts,
     assignments,
     counts,
@@ -117,7 +114,6 @@ from engine.ledger.returns import (
     CLAIM,
     COMPLAINT,
     UNSUBSCRIBED,
-    AddressRecord,
     add_return,
     address_record,
     is_answered,
@@ -159,13 +155,12 @@ from engine.ledger.turns import (
 from engine.ledger.upcoming import (
     MOST_LATE,
     JourneyStanding,
-    Overdue,
     journey_standings,
     overdue_calls,
     overdue_steps,
     paused_journeys,
 )
-from engine.ledger.waits import Postponed, postponed_in
+from engine.ledger.waits import postponed_in
 from engine.ledger.watching import Look, Roll, Watch, due_looks, roll, steady, watches, write_looks
 
 __all__ = [
@@ -184,12 +179,10 @@ __all__ = [
     "WINDOW",
     "Act",
     "Added",
-    "AddressRecord",
     "Alert",
     "Answer",
     "Answers",
     "Assignment",
-    "Attempt",
     "Base",
     "BrakeCounts",
     "Call",
@@ -198,13 +191,10 @@ __all__ = [
     "Counts",
     "Dispatch",
     "Doubt",
-    "Due",
     "Ended",
     "Enrolment",
     "EnrolmentMove",
-    "Flow",
     "FrozenEntry",
-    "HeldUp",
     "HitMessage",
     "Holdup",
     "Item",
@@ -213,7 +203,6 @@ __all__ = [
     "Judge",
     "Keyed",
     "Known",
-    "KnownHit",
     "Later",
     "Lease",
     "Look",
@@ -221,12 +210,9 @@ __all__ = [
     "Missed",
     "NewCall",
     "Newcomer",
-    "Overdue",
     "PaceLimit",
     "Plan",
     "PlanHeader",
-    "PlannedMessage",
-    "Postponed",
     "Process",
     "PublishedJourney",
     "Response",
@@ -238,14 +224,12 @@ __all__ = [
     "StandingPlan",
     "StepDone",
     "Tagging",
-    "Tick",
     "Touched",
     "Traveller",
     "UncertainPolicy",
     "Verdict",
     "Waiting",
     "Watch",
-    "WayStep",
     "Went",
     "add_bounce",
     "add_hits",
@@ -279,6 +263,7 @@ __all__ = [
     "ended_by_state",
     "ends_by_step",
     "enrol",
+    "enrolments_in",
     "enrolments_of",
     "entered_at",
     "entries_of",

@@ -83,6 +83,14 @@ def enrolments_of(store: Store, contact_id: int, name: str | None = None) -> lis
         return [enrolment_from(row) for row in db.execute(wanted.order_by(enrolment.c.id.desc()))]
 
 
+def enrolments_in(store: Store, names: Collection[str]) -> list[Enrolment]:
+    """Everybody's ways through these journeys, a contact's beside each other and in their order."""
+    wanted = sa.select(*COLUMNS).where(among(enrolment.c.journey, names))
+    with store.read() as db:
+        rows = db.execute(wanted.order_by(enrolment.c.contact_id, enrolment.c.journey, enrolment.c.n)).all()
+    return [enrolment_from(row) for row in rows]
+
+
 def way_of(store: Store, enrolment_id: int) -> list[WayStep]:
     """The steps that this enrolment passed, in their order."""
     columns = [enrolment_step.c[field] for field in WayStep.__dataclass_fields__]

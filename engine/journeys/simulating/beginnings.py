@@ -20,7 +20,7 @@ from engine.ledger import Enrolment, JourneyPause
 from engine.model import Campaign, EnrolmentState, HitKind, MessageState, PlanState
 from engine.pipeline import Mailer
 from engine.store import Store, to_micros
-from engine.store.tables import enrolment, message, plan, watch
+from engine.store.tables import message, plan, watch
 
 _MONTH = timedelta(days=30)
 _WAITS = (MessageState.PLANNED, MessageState.DEFERRED)
@@ -49,16 +49,11 @@ def _add_watches(store: Store, found: defaultdict[int, Beginning], running: Mapp
 def _add_enrolments(
     store: Store, found: defaultdict[int, Beginning], running: Mapping[str, Route], at: datetime
 ) -> None:
-    wanted = sa.select(*(enrolment.c[name] for name in Enrolment.__dataclass_fields__)).where(
-        enrolment.c.journey.in_(list(running))
-    )
     pauses = {name: ledger.pauses_of(store, name) for name in running}
     versions: dict[tuple[str, int], Journey] = {}
     latest: dict[tuple[str, int], Inside] = {}
-    with store.read() as db:
-        rows = db.execute(wanted.order_by(enrolment.c.contact_id, enrolment.c.journey, enrolment.c.n)).all()
-    for row in rows:
-        one = Enrolment(**{**row._mapping, "state": EnrolmentState(row.state)})
+    ways = ledger.enrolments_in(store, running)
+    for one in ways:
         key = (one.journey, one.version)
         if key not in versions:
             versions[key] = from_json(ledger.version_of(store, *key))
@@ -68,9 +63,8 @@ def _add_enrolments(
         latest[one.journey, one.contact_id] = inside
     for (_, contact_id), inside in latest.items():
         found[contact_id].inside.append(inside)
-    _add_answers(
-        store, found, {row.contact_id: row for row in rows if row.state == EnrolmentState.WAITING}, running, at
-    )
+    inside_now = {one.contact_id: one for one in ways if one.state is EnrolmentState.WAITING}
+    _add_answers(store, found, inside_now, running, at)
 
 
 def _inside(one: Enrolment, route: Route, own: Journey, pauses: list[JourneyPause]) -> Inside:
@@ -92,14 +86,14 @@ def _inside(one: Enrolment, route: Route, own: Journey, pauses: list[JourneyPaus
 def _add_answers(
     store: Store,
     found: defaultdict[int, Beginning],
-    inside: Mapping[int, sa.Row[tuple[object, ...]]],
+    inside: Mapping[int, Enrolment],
     running: Mapping[str, Route],
     at: datetime,
 ) -> None:
     """What those inside did in the mails that they got so far."""
     if not inside:
         return
-    numbers = {contact_id: f"{row.id}/" for contact_id, row in inside.items()}
+    numbers = {contact_id: f"{one.id}/" for contact_id, one in inside.items()}
     for contact_id, answers in ledger.human_answers(store, sorted(inside), list(running), at).items():
         clicked: dict[str, int] = {}
         for one in answers:
