@@ -92,6 +92,22 @@ start = { segment = "keen" }
 id = "thanks"
 send = "note"
 """
+CLICKED = """
+start = { segment = "fans" }
+existing = true
+[[step]]
+id = "hello"
+send = "note"
+[[step]]
+id = "rest"
+wait = "2 days"
+[[step]]
+id = "did"
+branch = [{ clicked = "hello", to = "thanks" }, { to = "end" }]
+[[step]]
+id = "thanks"
+send = "note"
+"""
 BIRTHDAY = """
 start = { date = "birth_date", at = "10:30" }
 [[step]]
@@ -231,6 +247,22 @@ def test_a_forecast_made_while_all_is_under_way_goes_on_as_the_shop_does(tmp_pat
 
     assert len(after) - len(before) > 15
     assert tally.log is not None
+    assert sorted((name, who, from_micros(at)) for name, who, at in tally.log) == after_only(after, before)
+    mailer.store.close()
+
+
+def test_what_somebody_clicked_before_counts_in_each_of_the_journeys_she_waits_in(tmp_path: Path) -> None:
+    clicks = [Click(who=1, mail=f"{name}/hello", nth=1, after=timedelta(hours=5)) for name in ("one", "two")]
+    told = replace(story(tmp_path), journeys={"one": CLICKED, "two": CLICKED}, campaigns={}, clicks=clicks, deeds=[])
+    mailer, now = told.open(), BEGIN + timedelta(days=1)
+    live = LiveShop(told, mailer)
+    before = live.live(now)
+
+    tally = simulated(told, mailer, 2, now)
+    after = live.live(now + timedelta(days=2))
+
+    assert tally.log is not None
+    assert {("one/thanks", 1), ("two/thanks", 1)} == {(name, who) for name, who, _ in tally.log}
     assert sorted((name, who, from_micros(at)) for name, who, at in tally.log) == after_only(after, before)
     mailer.store.close()
 

@@ -63,8 +63,8 @@ def _add_enrolments(
         latest[one.journey, one.contact_id] = inside
     for (_, contact_id), inside in latest.items():
         found[contact_id].inside.append(inside)
-    inside_now = {one.contact_id: one for one in ways if one.state is EnrolmentState.WAITING}
-    _add_answers(store, found, inside_now, running, at)
+    numbers = {(one.contact_id, one.journey): f"{one.id}/" for one in ways if one.state is EnrolmentState.WAITING}
+    _add_answers(store, found, numbers, running, at)
 
 
 def _inside(one: Enrolment, route: Route, own: Journey, pauses: list[JourneyPause]) -> Inside:
@@ -86,22 +86,23 @@ def _inside(one: Enrolment, route: Route, own: Journey, pauses: list[JourneyPaus
 def _add_answers(
     store: Store,
     found: defaultdict[int, Beginning],
-    inside: Mapping[int, Enrolment],
+    numbers: Mapping[tuple[int, str], str],
     running: Mapping[str, Route],
     at: datetime,
 ) -> None:
-    """What those inside did in the mails that they got so far."""
-    if not inside:
+    """What those inside did in the mails that they got so far; `numbers`: how these begin, by contact and journey."""
+    if not numbers:
         return
-    numbers = {contact_id: f"{one.id}/" for contact_id, one in inside.items()}
-    for contact_id, answers in ledger.human_answers(store, sorted(inside), list(running), at).items():
+    inside = sorted({contact_id for contact_id, _ in numbers})
+    for contact_id, answers in ledger.human_answers(store, inside, list(running), at).items():
         clicked: dict[str, int] = {}
         for one in answers:
             name, _, step = one.campaign.partition("/")
             if one.kind is HitKind.CLICK:
                 clicked[name] = max(clicked.get(name, 0), to_micros(one.at))
             for each in found[contact_id].inside:
-                if each.route.name == name and one.occurrence.startswith(numbers[contact_id]):
+                number = numbers.get((contact_id, name))
+                if each.route.name == name and number and one.occurrence.startswith(number):
                     each.answers |= {(step, OPEN)} | ({(step, CLICK)} if one.kind is HitKind.CLICK else set())
         found[contact_id].clicked = clicked
 
