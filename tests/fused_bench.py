@@ -141,8 +141,29 @@ VALUES = [
     "1 / 4",
     "city | truncate(3)",
     "'<b>' if attributes.size == 'M' else '&'",
+    "(buy_again + buy_again) | take(2) | map(attribute='title') | join",
+    "buy_again | take(-1)",
+    "tags | take(1)",
+    "(tags + tags) + tags",
+    "city + given_name",
+    "city ~ orders_count ~ attributes.shoe",
+    "('https://a.test/?x=' ~ (attributes.shoe | _part)) | _address",
+    "(given_name | _part) ~ (attributes.size | _part)",
 ]
-FAILING = ["unknown_name", "job_title", "none", "city | number", "favourite_product.price | money", "1 | divided_by(0)"]
+FAILING = [
+    "unknown_name",
+    "job_title",
+    "none",
+    "city | number",
+    "favourite_product.price | money",
+    "1 | divided_by(0)",
+    "city ~ job_title",
+    "job_title ~ city",
+    "'x' ~ (attributes.none | _part)",
+    "orders_count | take(1)",
+    "buy_again | take('1')",
+    "tags + 1",
+]
 IN_LOOPS = ["c.title", "c['reason'] | default('R')", "c.price | default(1)", "loop.index", "loop.last", "city"]
 WORDS = [
     *(

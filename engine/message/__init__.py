@@ -2,7 +2,7 @@
 
 compile_template            a folder of MJML into one CompiledTemplate a language; BadTemplate names file:line:column
 context_for, render         what is frozen for one contact, and her message made from that alone
-render_mail                 the same, encoded already: for all that goes out
+render_mail, render_mails   the same, encoded already: for all that goes out
 destinations,
 literal_destination         where her links lead
 lint_template, findings_in  what is wrong with a template, or with one rendered message
@@ -46,7 +46,7 @@ __all__ = [
 from engine.message.dkim import Signer, load_signer, signers_for
 from engine.message.framing import Body, MailFrame, mail_frame
 from engine.message.fused_parts import Way
-from engine.message.fusing import Encoded, render_mail
+from engine.message.fusing import Encoded, Wanted, render_mail, render_mails
 from engine.message.gate import Expected, check_mail
 from engine.message.guards import is_plain_base
 from engine.message.headers import Mailbox, MailHeaders, feedback_id, mailbox
@@ -61,6 +61,7 @@ __all__ += [
     "MailHeaders",
     "Mailbox",
     "Signer",
+    "Wanted",
     "Way",
     "body_of",
     "check_mail",
@@ -72,5 +73,6 @@ __all__ += [
     "mail_frame",
     "mailbox",
     "render_mail",
+    "render_mails",
     "signers_for",
 ]

@@ -75,6 +75,7 @@ class FusedPart:
     kind: Kind
     root: Callable[..., None]
     reads_context: bool
+    has_pen: bool
     environment: Sandbox
     literals: Mapping[int, Literal]  # by the identity of the piece
     has_blanks: bool
@@ -85,10 +86,13 @@ class FusedPart:
         """Run a program of words."""
         return "".join(self._run(setting, []))
 
-    def written(self, setting: Setting) -> Written:
-        """Run it, and encode the values. Raises Ragged in a text part."""
+    def begun(self, setting: Setting) -> tuple[Pieces, list[int]]:
+        """Run it: the pieces, values still in words, and the branches taken."""
         way = [OWN] if setting.is_sound else []
-        pieces = self._run(setting, way)
+        return self._run(setting, way), way
+
+    def written(self, pieces: Pieces, way: list[int]) -> Written:
+        """Encode the values of what was begun. Raises Ragged in a text part."""
         taken = tuple(way)
         form = self.forms.get(taken) or self._form(taken, pieces)
         is_html = self.kind is Kind.HTML
@@ -99,11 +103,13 @@ class FusedPart:
 
     def _run(self, setting: Setting, way: list[int]) -> Pieces:
         pieces: Pieces = []
-        context = Context(self.environment, setting.parent, None, {}) if self.reads_context else None
-        pen = Pen(setting.frame, self.kind, way)
+        parent = setting.parent
+        context = Context(self.environment, parent, None, {}) if self.reads_context else None
+        pen = Pen(setting.frame, self.kind, way, self.environment, parent) if self.has_pen else None
+        prefix = pen.prefix if pen else ""
         own = GUARDED.__getitem__ if not setting.is_sound else own_address if self.kind is not Kind.WORDS else str
         known = setting.attribute, setting.field, setting.prices
-        self.root(context, setting.parent.get, pieces, way.append, pen.prefix, pen, *known, own)
+        self.root(context, parent.get, pieces, way.append, prefix, pen, *known, own)
         return pieces
 
     def _form(self, way: tuple[int, ...], pieces: Pieces) -> Form:

@@ -16,7 +16,7 @@ from io import StringIO
 from typing import Any
 
 from jinja2 import nodes
-from jinja2.compiler import Frame
+from jinja2.compiler import DependencyFinderVisitor, Frame
 from jinja2.nodes import EvalContext
 from jinja2.runtime import exported
 
@@ -30,12 +30,14 @@ from engine.rules import RuleGenerator
 # All that `str.strip` takes away, but for the line end.
 _BLANKS = "".join(c for c in map(chr, range(0x3001)) if c.isspace() and c != "\n")
 _SLOT = re.compile(r"\{(\w+)\}")
+_SHORT = 1_000  # items of two lists together, which no limit is about
+_IS_WORD = "{0}.isascii() and {0}.isalnum()"  # percent-encoding leaves such a text as it is
 _LOOP_FIELDS = frozenset("index index0 revindex revindex0 first last length depth depth0 previtem nextitem".split())
 
 
 @dataclass(frozen=True, slots=True)
 class _Code:
-    """Python that gives one piece, or several behind a star."""
+    """Python that gives one piece, or several with commas between."""
 
     code: str
     is_closed: bool = False  # its last piece ends in a soft break already
@@ -51,15 +53,17 @@ class FusedGenerator(RuleGenerator):
     dialect: Dialect
     literals: list[Literal]
     most_lost: int  # characters by which a literal is shorter than in the plain text
+    called: dict[str, Any]  # the filters and tests of the program, by the names that it calls them by
     stored: frozenset[str]  # names that are not, or not only, the values'
 
     def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:  # noqa: N802 - the names are Jinja's
         """The whole program."""
         self.literals, self.most_lost = [Literal(self.dialect.soft, "")], 0
+        self.called = {}
         self.stored = frozenset(name.name for name in node.find_all(nodes.Name) if name.ctx != "load")
         self._has_set = node.find(nodes.Assign) is not None
         self._last = node.body[-1] if node.body else None
-        self._blocks = 0
+        self._blocks = self._names = 0
         self.writeline(f"from jinja2.runtime import {', '.join(sorted(exported))}")
         self.writeline("def root(context, lookup, out, mark, prefix, pen, attribute, field, prices, own):", extra=1)
         self.indent()
@@ -74,6 +78,25 @@ class FusedGenerator(RuleGenerator):
         for one in node.body:
             self.visit(one, inner)
         self.outdent()
+
+    def pull_dependencies(self, nodes: Iterable[nodes.Node]) -> None:
+        """The filters and tests that are called, as names of the program instead of a look-up in each message."""
+        finder = DependencyFinderVisitor()
+        for node in nodes:
+            finder.visit(node)
+        wanted = (
+            (self.environment.filters, self.filters, finder.filters),
+            (
+                self.environment.tests,
+                self.tests,
+                finder.tests,
+            ),
+        )
+        for known, own_names, names in wanted:
+            for name in sorted(names):
+                if name not in known:
+                    raise NotFused(f"no {name}")
+                self.called[own_names.setdefault(name, self.temporary_identifier())] = known[name]
 
     def blockvisit(self, nodes: Iterable[nodes.Node], frame: Frame) -> None:
         """A branch or the body of a loop: leaves its mark, so that the way through the template is known."""
@@ -204,6 +227,9 @@ class FusedGenerator(RuleGenerator):
         elif (name := self._attribute(child)) is not None:
             whole = self.dialect.shown(self._written(child, frame))
             yield _Code(f"(_t if (_t := attribute({name!r})) and type(_t) is str else {whole})")
+        elif isinstance(child, nodes.Name):
+            known = frame.symbols.ref(child.name)
+            yield _Code(f"({known} if type({known}) is str else {self.dialect.shown(self._written(child, frame))})")
         else:
             yield _Code(self.dialect.value(self._written(child, frame)))
 
@@ -232,7 +258,7 @@ class FusedGenerator(RuleGenerator):
         site, once = node.args[0].value, node.args[0].value not in self.dialect.repeated
         if not isinstance(node.node, nodes.Const):
             ask = "once" if once and self.dialect.is_counted else "link"
-            yield _Code(f"*pen.{ask}({self._written(node.node, frame)}, {site!r})", is_closed=True)
+            yield _Code(f"pen.{ask}({self._written(node.node, frame)}, {site!r}), pen.end", is_closed=True)
             return
         try:
             checked = address(node.node.value)
@@ -241,7 +267,7 @@ class FusedGenerator(RuleGenerator):
         if checked.partition(":")[0] not in WEB:
             yield self._escaped(checked)
         elif not once:
-            yield _Code(f"*pen.checked({checked!r}, {site!r})", is_closed=True)
+            yield _Code(f"pen.checked({checked!r}, {site!r}), pen.end", is_closed=True)
         elif self.dialect.is_counted:
             yield _Code("prefix", is_closed=True)
             yield f"{site}-0"
@@ -307,18 +333,60 @@ class FusedGenerator(RuleGenerator):
         self.visit(owner, frame)
         self.write(f") is dict and {name!r} in _u else environment.{method}(_u, {name!r}))")
 
+    def operation(self, operator: str) -> str:
+        """The sandbox's operators look at no context."""
+        return f"operators[{operator!r}]("
+
+    def visit_Add(self, node: nodes.BinExpr, frame: Frame) -> None:  # noqa: N802
+        """Two short lists one after the other at once, anything else by the sandbox."""
+        one, other = self._own_name(), self._own_name()
+        self.write(f"({one} + {other} if (type({one} := ")
+        self.visit(node.left, frame)
+        self.write(f") is tuple) & (type({other} := ")
+        self.visit(node.right, frame)
+        self.write(f") is tuple) and len({one}) + len({other}) < {_SHORT} else {self.operation('+')}{one}, {other}))")
+
     def visit_Filter(self, node: nodes.Filter, frame: Frame) -> None:  # noqa: N802
-        """As Jinja's; the counting of rounds is a call of its own, and usual prices are looked up."""
-        if node.name == "_rounds" and node.node is not None:
+        """As Jinja's; what nearly all values come to in a few filters is decided without a call."""
+        if node.node is None:
+            super().visit_Filter(node, frame)
+        elif node.name == "_rounds":
             self.write("pen.rounds(")
             self.visit(node.node, frame)
             self.write(")")
-        elif node.name in ("money", "currency") and node.node is not None and not node.args and not node.kwargs:
+        elif node.name == "_joined":
+            self.write(f"joined({self.filters[node.name]}, (")
+            for part in (node.node, *node.args):
+                self.visit(part, frame)
+                self.write(", ")
+            self.write("))")
+        elif node.name == "_part" and (name := self._attribute(node.node)) is not None:
+            own, whole = self._own_name(), f"{self.filters[node.name]}(field({name!r}))"
+            self.write(f"({own} if type({own} := attribute({name!r})) is str and {_IS_WORD.format(own)} else {whole})")
+        elif node.name == "take" and (count := _only_number(node)) is not None:
+            own = self._own_name()
+            self.write(f"(list({own}[:{max(0, count)}]) if type({own} := ")
+            self.visit(node.node, frame)
+            self.write(f") is tuple else {self.filters[node.name]}({own}, {count}))")
+        elif node.name in ("money", "currency") and not node.args and not node.kwargs:
             self.write("(prices[_p] if type(_p := ")
             self.visit(node.node, frame)
-            self.write(f") is float and _p > 0 else {self.filters[node.name]}(context, _p))")
+            self.write(f") is float and _p > 0 else {self.filters[node.name]}(pen.context(), _p))")
         else:
             super().visit_Filter(node, frame)
+
+    def _own_name(self) -> str:
+        """A name in the program that no other place uses."""
+        self._names += 1
+        return f"_v{self._names}"
+
+
+def _only_number(node: nodes.Filter) -> int | None:
+    """The one argument of a filter, where it is a literal whole number."""
+    if len(node.args) != 1 or node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None:
+        return None
+    only = node.args[0]
+    return only.value if isinstance(only, nodes.Const) and type(only.value) is int else None
 
 
 def generated(tree: nodes.Template, environment: Sandbox, dialect: Dialect) -> tuple[str, FusedGenerator]:

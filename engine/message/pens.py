@@ -3,13 +3,14 @@
 from functools import lru_cache
 from typing import Any
 
+from jinja2.runtime import Context
 from markupsafe import escape
 
 from engine.locale import money
 from engine.message.dialects import Kind, NotFused
 from engine.message.encoding import GUARDED, HELD_SOFT, SOFT, Address, End, own_address, piece
 from engine.message.guards import address
-from engine.message.sandbox import MOST_ROUNDS, Frame, LinkAddresses
+from engine.message.sandbox import MOST_ROUNDS, Frame, LinkAddresses, Sandbox
 
 _MOST_ROUNDS = 500  # fused; a message that goes round more often is rendered with an eye on its size
 _WEB = ("https:", "http:")
@@ -19,43 +20,53 @@ _MOST_KEPT = 20_000
 class Pen:
     """Writes the addresses of one message's links, in one part."""
 
-    __slots__ = ("_ends", "_frame", "_seen", "_soft", "_way", "click", "prefix")
+    __slots__ = ("_ends", "_environment", "_frame", "_seen", "_soft", "_values", "_way", "click", "end", "prefix")
 
-    def __init__(self, frame: Frame, kind: Kind, way: list[int]) -> None:
+    def __init__(self, frame: Frame, kind: Kind, way: list[int], environment: Sandbox, values: dict[str, Any]) -> None:
         self._frame, self._way, self._seen = frame, way, frame.seen
+        self._environment, self._values = environment, values
         self.click = frame.addresses.click
         self._soft, self._ends = _PENS[kind]
         self.prefix: Any = frame.addresses.counted
         if self.prefix and kind is not Kind.WORDS:
             self.prefix = _beginning(frame.addresses, kind)
 
-    def link(self, destination: Any, site: int) -> tuple[Any, Any]:
-        """The pieces of the address at a link place, behind the guard that all addresses pass."""
+    def link(self, destination: Any, site: int) -> Any:
+        """The address at a link place, behind the guard that all addresses pass: its beginning; `end` is the rest."""
         if self.prefix and type(destination) is str and IS_WEB[destination]:
             seen = self._seen
             occurrence = seen.get(site, 0)
             seen[site] = occurrence + 1
-            return self.prefix, self._ends[site, occurrence]
+            self.end = self._ends[site, occurrence]
+            return self.prefix
         said = GUARDED[destination] if type(destination) is str else address(destination)
         if said.startswith(_WEB):
             return self.checked(said, site)
         self._way.append(0)
-        return said, self._soft  # mailto and the like open no page
+        self.end = self._soft
+        return said  # mailto and the like open no page
 
-    def once(self, destination: Any, site: int) -> tuple[Any, Any]:
+    def once(self, destination: Any, site: int) -> Any:
         """The same where all such addresses begin alike, and this place comes once."""
         if IS_WEB[destination] if type(destination) is str else address(destination).startswith(_WEB):
-            return self.prefix, self._ends[site, 0]
+            self.end = self._ends[site, 0]
+            return self.prefix
         return self.link(destination, site)
 
-    def checked(self, destination: str, site: int) -> tuple[Any, Any]:
+    def checked(self, destination: str, site: int) -> Any:
         """The same for an address that has passed."""
         seen = self._seen
         occurrence = seen.get(site, 0)
         seen[site] = occurrence + 1
         if self.prefix:
-            return self.prefix, self._ends[site, occurrence]
-        return self.click(site, occurrence, destination), self._soft
+            self.end = self._ends[site, occurrence]
+            return self.prefix
+        self.end = self._soft
+        return self.click(site, occurrence, destination)
+
+    def context(self) -> Context:
+        """What a filter is given that asks for it; few need to be."""
+        return Context(self._environment, self._values, None, {})
 
     def rounds(self, items: Any) -> list[Any]:
         """The items of a loop."""

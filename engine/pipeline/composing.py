@@ -1,6 +1,6 @@
 """How does one entry of a plan become the bytes that go out? The same code for preview, dry run, test and send."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from engine import delivery, ledger, message
 from engine.config import Settings, TransportSettings
-from engine.errors import BadConfig
+from engine.errors import BadConfig, RenderFailed
 from engine.links import Keys
 from engine.model import Mail, TrackingMode, frozen
 from engine.pipeline.workspace import Mailer
@@ -48,21 +48,43 @@ class Composer:
 
     def compose(self, letter: Letter, date: datetime) -> tuple[message.Encoded, Mail]:
         """Render and compose; RenderFailed when a value is missing or unsafe."""
-        addresses = self.addresses(letter)
-        said = message.render_mail(letter.template, letter.context, addresses)
-        mail = self.frame.mail(
-            said.subject,
-            message.body_of(said),
-            delivery_id=letter.delivery_id,
-            to=message.Mailbox(email=letter.email, name=str(letter.context.get(TO_NAME, ""))),
-            date=date,
-            unsubscribe_url=addresses.unsubscribe,
+        (made,) = self.compose_all([letter], date)
+        if isinstance(made, RenderFailed):
+            raise made
+        return made
+
+    def compose_all(
+        self, letters: Sequence[Letter], date: datetime
+    ) -> list[tuple[message.Encoded, Mail] | RenderFailed]:
+        """Each letter's message and mail, or why there is none, in this order; several at once cost less each."""
+        addresses = [self.addresses(one) for one in letters]
+        rendered = message.render_mails(
+            [message.Wanted(one.template, one.context, where) for one, where in zip(letters, addresses, strict=True)]
         )
-        return said, mail
+        return [
+            said if isinstance(said, RenderFailed) else self._framed(one, said, where, date)
+            for one, said, where in zip(letters, rendered, addresses, strict=True)
+        ]
 
     def mail(self, letter: Letter, date: datetime) -> Mail:
         """The mail alone: what sending needs."""
         return self.compose(letter, date)[1]
+
+    def _framed(
+        self, letter: Letter, said: message.Encoded, addresses: message.LinkAddresses, date: datetime
+    ) -> tuple[message.Encoded, Mail] | RenderFailed:
+        try:
+            mail = self.frame.mail(
+                said.subject,
+                message.body_of(said),
+                delivery_id=letter.delivery_id,
+                to=message.Mailbox(email=letter.email, name=str(letter.context.get(TO_NAME, ""))),
+                date=date,
+                unsubscribe_url=addresses.unsubscribe,
+            )
+        except RenderFailed as fault:
+            return fault
+        return said, mail
 
     def expected(self, letter: Letter, mail: Mail) -> message.Expected:
         """What the gate behind composing must find in the bytes."""

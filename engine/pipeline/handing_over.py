@@ -206,15 +206,14 @@ class Handover:
 
     def _made(self, window: tuple[Item, ...]) -> Iterator[tuple[Item, Mail | Outcome]]:
         """Each item with its mail, or with why it gets none; some are made at a time."""
+        store = self.mailer.store
         for some in chunks(window, _MADE_AT_ONCE):
             wanted = [item for item in some if item.ord not in self._postponed]
-            yield from [(item, self._mail(item)) for item in wanted]
-
-    def _mail(self, item: Item) -> Mail | Outcome:
-        try:
-            return self.compose.mail(letter_of(self.mailer.store, item), self.mailer.clock())
-        except RenderFailed as fault:
-            return Outcome(state=MessageState.SKIPPED, reason=SkipReason.MISSING_DATA, reply=str(fault)[:200])
+            made = self.compose.compose_all([letter_of(store, item) for item in wanted], self.mailer.clock())
+            yield from [
+                (item, _lacking(one) if isinstance(one, RenderFailed) else one[1])
+                for item, one in zip(wanted, made, strict=True)
+            ]
 
     def _offer(self, item: Item, made: Mail | Outcome) -> delivery.Offer | None:
         now = self.mailer.clock()
@@ -276,6 +275,10 @@ class Handover:
         troubles = [(one.item, one.outcome) for one in done if one.outcome.state is not MessageState.SENT]
         if troubles:
             self.aftermath.recorded(self.claim.campaign, troubles, self.mailer.clock())
+
+
+def _lacking(fault: RenderFailed) -> Outcome:
+    return Outcome(state=MessageState.SKIPPED, reason=SkipReason.MISSING_DATA, reply=str(fault)[:200])
 
 
 def is_over(plan: Plan, item: Item, now: datetime) -> bool:

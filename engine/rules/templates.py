@@ -4,11 +4,12 @@ Jinja writes comparisons out as Python's own, which know neither Missing nor loo
 Missing in a list by its identity. So comparisons are compiled to calls, as the sandbox already does for arithmetic.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache, wraps
 from itertools import chain
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from jinja2 import StrictUndefined, nodes, pass_context
@@ -23,12 +24,21 @@ from engine.model import FieldKind
 from engine.rules.checking import UTC_ZONE
 from engine.rules.evaluating import NO_SEGMENTS, Scene, holds, segment_named
 from engine.rules.tree import ATTRIBUTES, Rule, field_kind
-from engine.rules.values import Missing, arithmetic, compare, contains, defaulted, is_missing, negative, seen
+from engine.rules.values import (
+    Attributes,
+    Missing,
+    arithmetic,
+    compare,
+    contains,
+    defaulted,
+    is_missing,
+    negative,
+    seen,
+)
 
 _OPERATORS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in", "notin": "not in"}
 
-_NUMBERS = frozenset({int, float})
-_CARDS = {dict}
+_CARDS = frozenset({dict})
 _PLAIN = frozenset({str, int, float, bool})
 
 
@@ -66,42 +76,79 @@ def prepare(
 
 def seen_all(values: Mapping[str, Any]) -> dict[str, Any]:
     """A render context as templates must see it: every value by `seen`, under its own name."""
-    return {
-        name: value
-        if (value if type(value) is str else type(value) in _NUMBERS) and _as_written(name)
-        else _seen(value, name)
-        for name, value in values.items()
-    }
+    made = dict(values)
+    shape = _shape(tuple(made), tuple(map(type, made.values())))
+    if not all(shape.plain_ones(made)):  # an empty text is Missing; 0 is just looked at once more
+        made |= {name: seen(made[name], name) for name in shape.plain}
+    if shape.lists and _are_plain([card for name in shape.lists for card in made[name]]):
+        for name in shape.lists:
+            made[name] = tuple(made[name])
+    else:
+        made |= {name: _seen(made[name], name) for name in shape.lists}
+    for name in shape.others:
+        made[name] = _seen(made[name], name)
+    return made
 
 
-@lru_cache(maxsize=1024)
-def _as_written(name: str) -> bool:
-    """Is a number or a text of this field, unless it is empty, seen as it is?"""
-    return field_kind(name) not in (FieldKind.LIST, FieldKind.LOOSE, FieldKind.MOMENT)
+class _Shape(NamedTuple):
+    """Which values of a context are seen as they are, unless they are empty; contexts of a plan are alike."""
+
+    plain: tuple[str, ...]
+    plain_ones: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    lists: tuple[str, ...]  # mostly of cards
+    others: tuple[str, ...]
+
+
+@lru_cache(maxsize=256)
+def _shape(names: tuple[str, ...], kinds: tuple[type, ...]) -> _Shape:
+    read_otherwise = (FieldKind.LIST, FieldKind.LOOSE, FieldKind.MOMENT)
+    plain = tuple(
+        name
+        for name, kind in zip(names, kinds, strict=True)
+        if kind in (str, int, float) and field_kind(name) not in read_otherwise
+    )
+    lists = tuple(
+        name
+        for name, kind in zip(names, kinds, strict=True)
+        if kind is list and field_kind(name) is None and not name.startswith("attributes")
+    )
+    ones: Callable[[Mapping[str, Any]], Any] = itemgetter(*plain) if plain else _none_of
+    return _Shape(
+        plain=plain,
+        plain_ones=ones if len(plain) != 1 else lambda values: (values[plain[0]],),
+        lists=lists,
+        others=tuple(name for name in names if name not in plain and name not in lists),
+    )
+
+
+def _none_of(_values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return ()
 
 
 def _seen(value: Any, name: str) -> Any:
     """As `seen`; cards, the bulk of a context, are mostly seen as they are."""
+    if type(value) is dict and name == "attributes":
+        return Attributes(value)
     if field_kind(name) is not None or name.startswith("attributes"):
         return seen(value, name)
     if type(value) is list:
-        if set(map(type, value)) == _CARDS and _PLAIN.issuperset(map(type, _values_in(value))):
-            return tuple(value)
-        return tuple([one if _is_plain(one) else seen(one, name) for one in value])
-    return value if _is_plain(value) else seen(value, name)
+        return tuple([one if _are_plain([one]) else seen(one, name) for one in value])
+    return value if _are_plain([value]) else seen(value, name)
 
 
-def _values_in(cards: list[dict[str, Any]]) -> Iterable[Any]:
-    return chain.from_iterable(map(dict.values, cards))
-
-
-def _is_plain(card: Any) -> bool:
-    """A card that lacks nothing and holds nothing that is read otherwise than written."""
-    return type(card) is dict and _PLAIN.issuperset(map(type, card.values()))
+def _are_plain(cards: list[Any]) -> bool:
+    """Cards, the bulk of a context, that hold nothing that is read otherwise than written."""
+    return _CARDS.issuperset(map(type, cards)) and _PLAIN.issuperset(
+        map(type, chain.from_iterable(map(dict.values, cards)))
+    )
 
 
 class RuleGenerator(CodeGenerator):
     """Jinja's compiler, but for comparisons: `environment.call_binop(context, '==', left, right)`."""
+
+    def operation(self, operator: str) -> str:
+        """The code of an operator's call, up to its operands."""
+        return f"environment.call_binop(context, {operator!r}, "
 
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802 - the name is Jinja's
         """`a < b < c` becomes `a < b and b < c`; expressions in templates have no effects, so b may be asked twice."""
@@ -109,7 +156,7 @@ class RuleGenerator(CodeGenerator):
         left = node.expr
         for number, operand in enumerate(node.ops):
             self.write(" and " if number else "")
-            self.write(f"environment.call_binop(context, {_OPERATORS[operand.op]!r}, ")
+            self.write(self.operation(_OPERATORS[operand.op]))
             self.visit(left, frame)
             self.write(", ")
             self.visit(operand.expr, frame)
