@@ -5,7 +5,19 @@ with store.write() as db: ...    all or nothing; keep it under 100 ms, so that a
 """
 
 from engine.store.columns import from_micros, to_micros
+from engine.store.commits import Commits
 from engine.store.lists import among, pg_array
 from engine.store.opening import Store, chunks, open_store, upgrade, version_fault
 
-__all__ = ["Store", "among", "chunks", "from_micros", "open_store", "pg_array", "to_micros", "upgrade", "version_fault"]
+__all__ = [
+    "Commits",
+    "Store",
+    "among",
+    "chunks",
+    "from_micros",
+    "open_store",
+    "pg_array",
+    "to_micros",
+    "upgrade",
+    "version_fault",
+]
