@@ -11,13 +11,12 @@ import sqlalchemy as sa
 
 from engine.ledger import prepared
 from engine.ledger.choosing import HELD_BACK
-from engine.ledger.claiming import LEASE_SECONDS, Claim
+from engine.ledger.claiming import LEASE_SECONDS, Claim, leased_until
 from engine.ledger.items import Item
 from engine.ledger.prepared import said
-from engine.ledger.recording import Ending, Held, record, skip_open, sort_out
-from engine.ledger.rows import Row
+from engine.ledger.recording import Held, record, skip_open, sort_out
 from engine.model import BatchState, MessageState, Outcome, PlanState
-from engine.store import Store
+from engine.store import Store, to_micros
 from engine.store.tables import attempt, batch, batch_item, campaign, message, plan
 
 
@@ -28,6 +27,17 @@ class Ended(NamedTuple):
     outcome: Outcome
     digest: str = ""  # empty: the item's own
     at: datetime | None = None  # None: the outcome's own, else when it is recorded
+
+
+class _Mine(NamedTuple):
+    """A row of _MINE; its moment as it lies there."""
+
+    id: int
+    hi: int
+    size: int
+    not_before: int
+    plan_state: str
+    campaign_state: str | None
 
 
 Done: TypeAlias = Sequence[Ended | tuple[Item, Outcome]]
@@ -49,7 +59,7 @@ _MINE = (
     .where(
         batch.c.id == sa.bindparam("batch"),
         batch.c.fence == sa.bindparam("fence"),
-        batch.c.state == BatchState.LEASED,
+        batch.c.state == said(BatchState.LEASED),
     )
     .with_for_update(of=batch)
 )
@@ -73,6 +83,18 @@ _GRANT = (
     )
     .values(state=said(MessageState.CLAIMED))
 )
+_LEAVE = (
+    sa.update(batch)
+    .where(batch.c.id == sa.bindparam("batch"))
+    .values(
+        state=sa.bindparam("stands"),
+        not_before=sa.bindparam("hour"),
+        hi=sa.bindparam("up_to"),
+        owner=said(""),
+        lease_until=sa.literal_column("0.0", sa.Float),
+        open=sa.bindparam("left"),
+    )
+)
 
 
 def advance(store: Store, claim: Claim, hi: int, done: Done, at: datetime, transport: str = "") -> bool:
@@ -86,7 +108,7 @@ def advance(store: Store, claim: Claim, hi: int, done: Done, at: datetime, trans
     `done` is written, and the batch waits for whoever may go on).
     """
     with store.write() as db:
-        row = _mine(db, claim)
+        row = _mine(db, store, claim)
         if row is None:
             return False
         _record(db, store, claim, done, at, transport)
@@ -94,7 +116,7 @@ def advance(store: Store, claim: Claim, hi: int, done: Done, at: datetime, trans
         if is_held_back or not _grant(db, store, claim, row.hi, hi):
             _close(db, store, claim, row, row.hi, at)
             return False
-        db.execute(_renewal(store), {"batch": row.id, "up_to": max(row.hi, hi)})
+        prepared.run(db, store, _renewal(store), ("up_to", "batch"), [(max(row.hi, hi), row.id)])
     return True
 
 
@@ -104,7 +126,7 @@ def finish(store: Store, claim: Claim, done: Done, at: datetime, transport: str 
     A message that was granted and has no outcome becomes uncertain; one that was never granted is offered again.
     """
     with store.write() as db:
-        row = _mine(db, claim)
+        row = _mine(db, store, claim)
         if row is None:
             return False
         _record(db, store, claim, done, at, transport)
@@ -128,7 +150,7 @@ def hand_back(
     the batch over.
     """
     with store.write() as db:
-        row = _mine(db, claim)
+        row = _mine(db, store, claim)
         if row is None:
             return False
         _record(db, store, claim, done, at, transport)
@@ -146,14 +168,14 @@ def heartbeat(store: Store, claim: Claim) -> bool:
 
 @lru_cache(maxsize=4)  # built once: building costs more than running it, and there is one a window
 def _renewal(store: Store) -> sa.Update:
-    lease = store.epoch_now() + LEASE_SECONDS
     renewed = sa.update(batch).where(batch.c.id == sa.bindparam("batch"))
-    return renewed.values(hi=sa.bindparam("up_to"), lease_until=lease)
+    return renewed.values(hi=sa.bindparam("up_to"), lease_until=leased_until(store))
 
 
-def _mine(db: sa.Connection, claim: Claim) -> Row | None:
+def _mine(db: sa.Connection, store: Store, claim: Claim) -> _Mine | None:
     """The batch, locked, if this claim still holds it."""
-    return db.execute(_MINE, {"batch": claim.batch_id, "fence": claim.fence}).first()
+    found = prepared.ask(db, store, _MINE, ("batch", "fence"), (claim.batch_id, claim.fence))
+    return _Mine._make(found[0]) if found else None
 
 
 def _held(claim: Claim) -> Held:
@@ -164,7 +186,7 @@ def _record(db: sa.Connection, store: Store, claim: Claim, done: Done, at: datet
     endings = []
     for one in done:
         item, outcome, digest, answered_at = one if isinstance(one, Ended) else (*one, "", None)
-        endings.append(Ending(item.message_id, item.attempt, outcome, digest or item.digest, answered_at))
+        endings.append((item.message_id, item.attempt, outcome, digest or item.digest, answered_at))
     record(db, store, _held(claim), endings, at, transport)
 
 
@@ -178,7 +200,7 @@ def _close(
     db: sa.Connection,
     store: Store,
     claim: Claim,
-    row: Row,
+    row: _Mine,
     next_ord: int,
     at: datetime,
     not_before: datetime | None = None,
@@ -192,15 +214,7 @@ def _close(
     still_open = sort_out(db, store, _held(claim), row.hi, verdict, at)
     if row.plan_state == PlanState.CANCELLED:
         still_open = skip_open(db, row.id)
-    db.execute(
-        sa.update(batch)
-        .where(batch.c.id == row.id)
-        .values(
-            state=BatchState.READY if still_open else BatchState.DONE,
-            hi=still_open[0] if still_open else row.size,
-            open=len(still_open),
-            owner="",
-            lease_until=0.0,
-            not_before=not_before or row.not_before,
-        )
-    )
+    hour = row.not_before if not_before is None else to_micros(not_before)
+    stands, up_to = (BatchState.READY, still_open[0]) if still_open else (BatchState.DONE, row.size)
+    left_open = [(stands.value, hour, up_to, len(still_open), row.id)]
+    prepared.run(db, store, _LEAVE, ("stands", "hour", "up_to", "left", "batch"), left_open)

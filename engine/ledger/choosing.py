@@ -76,6 +76,12 @@ def runnable(store: Store, shut: tuple[str, ...], via: Via) -> Query:
     )
 
 
+@lru_cache(maxsize=32)
+def locked(batches: Query) -> Query:
+    """The same, for whoever takes what it finds; a batch that somebody is about to take is passed over."""
+    return batches.with_for_update(of=batch, skip_locked=True)
+
+
 def _waiting_plans() -> sa.CTE:
     """The plans of all ready batches, found by hopping along the index from plan to plan."""
     ready_one = batch.c.state == BatchState.READY

@@ -6,14 +6,16 @@ Clocks and leases decide only how many messages become uncertain, never whether 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.ledger import choosing
+from engine.ledger import choosing, prepared
 from engine.ledger.choosing import HELD_BACK
 from engine.ledger.items import Erased, Item, open_items
 from engine.ledger.pacing import Restraint, restraints, scope_of
+from engine.ledger.prepared import said
 from engine.ledger.recording import Ending, Held, record, skip_open, sort_out
 from engine.ledger.rows import Query, Row
 from engine.model import BatchState, JournalProof, MessageState, Outcome, PlanState, SkipReason
@@ -26,6 +28,8 @@ LEASE_SECONDS = 60.0  # a dot may be answered after 10 minutes: heartbeat keeps 
 Proof = Callable[[int, int, str], JournalProof | None]
 
 _WINDOW_SECONDS = 0.5
+_OWNERS = sa.select(batch.c.owner).where(batch.c.state == said(BatchState.LEASED)).distinct()
+_TAKEN = ("stands", "up_to", "number", "whose", "mine", "left", "key")
 _LOST = Outcome(state=MessageState.UNCERTAIN, reason="sender_lost")
 
 
@@ -139,7 +143,7 @@ class _Look:
             found_any = False
             for wanted, values in sources:
                 with self._store.write() as db:
-                    row = db.execute(wanted.with_for_update(of=batch, skip_locked=True), values).first()
+                    row = db.execute(choosing.locked(wanted), values).first()
                     if row is None:
                         continue
                     found_any = True
@@ -166,16 +170,11 @@ class _Look:
         ords = self._sorted_out(db, row) if row.state == BatchState.LEASED else [row.hi]
         is_shut = row.transport in self._shut or scope_of(row.transport, row.destination) in self._shut
         mine = bool(ords) and row.campaign_state not in HELD_BACK and not is_shut
-        values = {
-            "state": BatchState.LEASED if mine else BatchState.READY if ords else BatchState.DONE,
-            "fence": row.fence + 1,
-            "owner": self._owner if mine else "",
-            "hi": ords[0] if ords else row.size,
-            "lease_until": self._store.epoch_now() + LEASE_SECONDS if mine else 0.0,
-        }
-        if row.state == BatchState.LEASED:
-            values["open"] = len(ords)
-        db.execute(sa.update(batch).where(batch.c.id == row.id).values(values))
+        stands = BatchState.LEASED if mine else BatchState.READY if ords else BatchState.DONE
+        left = len(ords) if row.state == BatchState.LEASED else None
+        owner, hi = self._owner if mine else "", ords[0] if ords else row.size
+        taken = [(stands.value, hi, row.fence + 1, owner, int(mine), left, row.id)]
+        prepared.run(db, self._store, _taking(self._store), _TAKEN, taken)
         return mine
 
     def _sorted_out(self, db: sa.Connection, row: Row) -> list[int]:
@@ -193,12 +192,33 @@ class _Look:
         return skip_open(db, row.id) if row.plan_state == PlanState.CANCELLED else ords
 
 
+def leased_until(store: Store) -> sa.ColumnElement[float]:
+    """A lease from now on, for a prepared statement: without a parameter."""
+    return store.epoch_now() + sa.literal_column(f"{LEASE_SECONDS}", sa.Float)
+
+
+@lru_cache(maxsize=4)
+def _taking(store: Store) -> sa.Update:
+    return (
+        sa.update(batch)
+        .where(batch.c.id == sa.bindparam("key"))
+        .values(
+            state=sa.bindparam("stands"),
+            hi=sa.bindparam("up_to"),
+            fence=sa.bindparam("number"),
+            owner=sa.bindparam("whose"),
+            lease_until=sa.bindparam("mine", type_=sa.Integer) * leased_until(store),
+            open=sa.func.coalesce(sa.bindparam("left", type_=sa.Integer), batch.c.open),
+        )
+    )
+
+
 def _lost(
     store: Store, plan_id: int | None, is_dead: Callable[[str], bool], via: tuple[tuple[str, str], ...]
 ) -> Query | None:
     """The batches of senders that are dead or silent; None where no batch is leased at all."""
     with store.read() as db:
-        owners = db.scalars(sa.select(batch.c.owner).where(batch.c.state == BatchState.LEASED).distinct()).all()
+        owners = [owner for (owner,) in prepared.ask(db, store, _OWNERS, (), ())]
     dead = tuple(sorted(owner for owner in owners if is_dead(owner)))
     return choosing.lost(store, plan_id, dead, via) if owners else None
 

@@ -88,7 +88,7 @@ def open_items(store: Store, batch_id: int) -> tuple[tuple[Item, ...], list[Eras
     with store.read() as db:
         rows = prepared.ask(db, store, _OPEN, ("batch",), (batch_id,))
         firsts = _first_tries(db, [row[_MESSAGE] for row in rows if row[_ATTEMPT] > 1])
-    items = tuple(_item(row, firsts) for row in rows if row[_EMAIL] is not None and row[_CONTEXT] is not None)
+    items = _items(rows, firsts)
     gone = [
         Erased(message_id=row[_MESSAGE], attempt=row[_ATTEMPT], has_address=row[_EMAIL] is not None)
         for row in rows
@@ -97,9 +97,14 @@ def open_items(store: Store, batch_id: int) -> tuple[tuple[Item, ...], list[Eras
     return items, gone
 
 
-def _item(row: Sequence[Any], firsts: Mapping[int, datetime]) -> Item:
-    *known, tracked, hour, digest, packed = row  # in the order of Item
-    return Item._make((*known, bool(tracked), from_micros(hour), digest, firsts.get(row[_MESSAGE]), packed))
+def _items(rows: Sequence[Any], firsts: Mapping[int, datetime]) -> tuple[Item, ...]:
+    """Those that can be rendered. Row by row, each taken apart by name: slices cost twice as much."""
+    items = []
+    for place, key, who, n, tried, sent_as, variant, email, language, template, tracked, hour, digest, packed in rows:
+        if email is not None and packed is not None:
+            known = (place, key, who, n, tried, sent_as, variant, email, language, template, bool(tracked))
+            items.append(Item._make((*known, from_micros(hour), digest, firsts.get(key), packed)))
+    return tuple(items)
 
 
 def _first_tries(db: sa.Connection, message_ids: Sequence[int]) -> dict[int, datetime]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,7 +23,9 @@ from engine.store.tables import attempt, batch, batch_item, message
 ENDS = frozenset(MessageState) - {MessageState.PLANNED, MessageState.CLAIMED}
 
 _IS_OPEN = (message.c.state == said(MessageState.PLANNED)) | (message.c.state == said(MessageState.CLAIMED))
-_HANDED_OVER = (MessageState.SENT, MessageState.UNCERTAIN)
+# Words, for the loop over every answer: to look a member of an enumeration up costs a call.
+_NO_ENDS = (MessageState.PLANNED.value, MessageState.CLAIMED.value)
+_SENT, _UNCERTAIN, _DEFERRED = MessageState.SENT.value, MessageState.UNCERTAIN.value, MessageState.DEFERRED.value
 _REPLY_CHARS = 500
 
 _ATTEMPT = ("message_id", "n", "batch_id", "fence", "transport", "state", "reason", "stage", "reply", "at")
@@ -66,6 +68,19 @@ class Ending(NamedTuple):
     at: datetime | None = None
 
 
+# Bare where there are thousands of them: a named one costs five times as much to make.
+AnEnding: TypeAlias = Ending | tuple[int, int, Outcome, str, datetime | None]
+
+
+class _Open(NamedTuple):
+    """A row of _OPEN."""
+
+    ord: int
+    message_id: int
+    attempt: int
+    state: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """A claim as the database knows it: the batch and the fence that its holder was given."""
@@ -75,30 +90,32 @@ class Held:
 
 
 def record(
-    db: sa.Connection, store: Store, held: Held, endings: Sequence[Ending], at: datetime, transport: str
+    db: sa.Connection, store: Store, held: Held, endings: Sequence[AnEnding], at: datetime, transport: str
 ) -> None:
     """Write attempts and message states; an attempt that has its row already keeps it."""
     if not endings:
         return
-    tries, ends, later = [], [], []
+    tries, later, sent = [], [], []
+    ends: list[tuple[Any, ...]] = []
+    batch_id, fence = held.batch_id, held.fence
     for message_id, n, outcome, digest, answered_at in endings:
-        state = outcome.state
-        if state is MessageState.PLANNED or state is MessageState.CLAIMED:
-            raise ValueError(f"{state} is no outcome")
-        when = to_micros(answered_at or outcome.at or at)
-        word, reply = state._value_, clean(outcome.reply[:_REPLY_CHARS])  # plain text: the driver asks twice otherwise
-        tries.append(
-            (message_id, n, held.batch_id, held.fence, transport, word, outcome.reason, outcome.stage, reply, when)
-        )
-        sent_at = when if state is MessageState.SENT else None
-        ends.append((word, outcome.reason, sent_at, digest if state in _HANDED_OVER else "", message_id))
-        if outcome.retry_at is not None and state is MessageState.DEFERRED:
+        word, reason = outcome.state._value_, outcome.reason  # plain text: the driver asks twice otherwise
+        if word in _NO_ENDS:
+            raise ValueError(f"{word} is no outcome")
+        when, reply = to_micros(answered_at or outcome.at or at), clean(outcome.reply[:_REPLY_CHARS])
+        tries.append((message_id, n, batch_id, fence, transport, word, reason, outcome.stage, reply, when))
+        if word == _SENT:
+            sent.append(message_id)
+            ends.append((word, reason, when, digest, message_id))
+            continue
+        ends.append((word, reason, None, digest if word == _UNCERTAIN else "", message_id))
+        if outcome.retry_at is not None and word == _DEFERRED:
             later.append((to_micros(outcome.retry_at), message_id))
     prepared.run(db, store, _attempts(store.is_sqlite), _ATTEMPT, tries)
     prepared.run(db, store, _END, _ENDING, ends)
     if later:
         prepared.run(db, store, _RETRY, ("hour", "key"), later)
-    touch_mailed(db, store, [one.message_id for one in endings if one.outcome.state is MessageState.SENT])
+    touch_mailed(db, store, sent)
 
 
 def told(outcome: Outcome) -> dict[str, str]:
@@ -132,7 +149,7 @@ def sort_out(
 
     Gives the ords that are still to be handed over.
     """
-    rows = db.execute(_OPEN, {"batch": held.batch_id}).all()
+    rows = [_Open._make(one) for one in prepared.ask(db, store, _OPEN, ("batch",), (held.batch_id,))]
     judged = [(row, verdict(row.ord)) for row in rows if row.ord < hi or row.state == MessageState.CLAIMED]
     ended = {row.ord: Ending(row.message_id, row.attempt, outcome) for row, outcome in judged if outcome is not None}
     record(db, store, held, list(ended.values()), at, transport="")

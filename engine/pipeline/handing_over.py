@@ -18,6 +18,7 @@ from engine.model import Mail, MessageState, Outcome, SkipReason
 from engine.pipeline.aftermath import Aftermath
 from engine.pipeline.composing import Composer, letter_of
 from engine.pipeline.holding import Hold
+from engine.pipeline.lateness import Lateness
 from engine.pipeline.pacing import Pace, Wait
 from engine.pipeline.stopping import Stop
 from engine.pipeline.workspace import Mailer
@@ -25,6 +26,7 @@ from engine.store import chunks
 
 PACED = "paced"  # why a batch ended when it is not its turn just now
 
+_SENT = MessageState.SENT  # asked of every answer: to look a member of an enumeration up costs a call
 _STOPPED = Outcome(state=MessageState.DEFERRED, reason="stopped")
 _TAKEN_OVER = Outcome(state=MessageState.DEFERRED, reason="taken_over", reply="it slept past its lease")
 _FIRST_WINDOW = 20  # messages, until it is known how fast they go
@@ -88,6 +90,10 @@ class Handover:
     _granted_to: int = 0  # every item before this one may have been handed over, as far as the ledger knows
     _is_ours: bool = True
     _fault: StoreUnavailable | None = None
+    _lateness: Lateness = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lateness = Lateness.of(self.plan)
 
     def run(self) -> None:
         """Hand everybody over, or hand back who was not; `ended` tells what stopped it."""
@@ -226,7 +232,7 @@ class Handover:
 
     def _no_longer(self, item: Item, now: datetime) -> Outcome | None:
         """Why this message is not wanted any more, if so."""
-        if is_over(self.plan, item, now):
+        if self._lateness.is_over(item, now):
             return ledger.skip(SkipReason.EXPIRED)
         return ledger.skip(SkipReason.GOAL_REACHED) if item.contact_id in self.reached else None
 
@@ -238,7 +244,7 @@ class Handover:
             if reason:
                 return ledger.skip(reason)
             key = delivery.handover_key(self.transport)
-            self.journal.handing_over(item.ord, delivery.journalled(self.transport.name, key))
+            self.journal.handing_over(item.ord, key and delivery.journalled(self.transport.name, key))
         except StoreUnavailable as fault:  # the journal or the database: nothing is handed over
             return Outcome(state=MessageState.DEFERRED, reason="unavailable", reply=str(fault))
         return None
@@ -247,14 +253,14 @@ class Handover:
 
     def _answered(self, ord_: int, outcome: Outcome) -> None:
         item, digest = self._taken.pop(ord_)
-        if outcome.state is MessageState.DEFERRED:
+        if outcome.state is _SENT:
+            self.sent += 1
+        elif outcome.state is MessageState.DEFERRED:
             if outcome.reason in delivery.ENDING:
                 self._left.append(ord_)
                 self.ended = self.ended or outcome
                 return
             outcome = _put_off(item, outcome, self.mailer.clock())
-        elif outcome.state is MessageState.SENT:
-            self.sent += 1
         self.journal.answered(ord_, outcome)
         # A window is recorded together, later: but a reader who opens at once must not look faster than the mail.
         self._keep(Ended(item, outcome, digest, self.mailer.clock()))
@@ -262,7 +268,7 @@ class Handover:
     def _keep(self, ended: Ended) -> None:
         self._done.append(ended)
         # What went well is counted by its batch; everything else is told. Never an address: the id leads to it.
-        if ended.outcome.state is not MessageState.SENT:
+        if ended.outcome.state is not _SENT:
             told = (self.claim.campaign, ended.item.delivery_id, ended.outcome.state.value, ended.outcome.reason)
             log.info("message_not_sent campaign=%s message=%s state=%s reason=%s", *told)
             try:
@@ -272,29 +278,13 @@ class Handover:
 
     def _follow_up(self, done: list[Ended]) -> None:
         """What the recorded answers mean for addresses and for the campaign."""
-        troubles = [(one.item, one.outcome) for one in done if one.outcome.state is not MessageState.SENT]
+        troubles = [(one.item, one.outcome) for one in done if one.outcome.state is not _SENT]
         if troubles:
             self.aftermath.recorded(self.claim.campaign, troubles, self.mailer.clock())
 
 
 def _lacking(fault: RenderFailed) -> Outcome:
     return Outcome(state=MessageState.SKIPPED, reason=SkipReason.MISSING_DATA, reply=str(fault)[:200])
-
-
-def is_over(plan: Plan, item: Item, now: datetime) -> bool:
-    """Whether it is too late for this message: the campaign has expired, or its hour passed longer ago than it allows.
-
-    Who released a plan after its hour wanted it to go out then: lateness counts from the later of the two. What was
-    tried in time may be tried again later.
-    """
-    expires, patience = plan.definition["expires"], plan.definition["max_lateness"]
-    if expires is not None and now >= datetime.fromisoformat(expires):
-        return True
-    good_for = plan.definition.get("good_for")  # a journey's mail: so many seconds after its hour
-    if good_for is not None and now - item.send_at >= timedelta(seconds=good_for):
-        return True
-    since = max(item.send_at, plan.released_at or item.send_at)
-    return patience is not None and item.first_at is None and now - since > timedelta(seconds=patience)
 
 
 def _put_off(item: Item, outcome: Outcome, now: datetime) -> Outcome:

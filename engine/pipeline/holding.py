@@ -11,6 +11,7 @@ from engine.ledger import Claim
 from engine.store import Store
 
 _HEARTBEAT_SECONDS = 15
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _SURE_SECONDS = ledger.LEASE_SECONDS / 2  # so long after the last look nobody else can have taken the batch
 
 
@@ -58,4 +59,4 @@ class Hold:
 
 def _awake_or_asleep() -> float:
     """Seconds that also pass while the machine sleeps, where it can tell."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return time.clock_gettime(_CLOCK)

@@ -77,6 +77,7 @@ class _Sender:
         self._paces: dict[str, Pace] = {}
         self._tempi: dict[str, Tempo] = {}
         self._composers: dict[tuple[int, str], Composer] = {}
+        self._plans: dict[int, Plan] = {}
         self._shut_until: dict[str, float] = {}  # scopes whose turn comes later, as far as this sender knows
 
     def shut(self) -> list[str]:
@@ -95,7 +96,7 @@ class _Sender:
 
     def send_batch(self, claim: Claim) -> None:
         """Drive one claimed batch to its end, or hand back what was not handed over."""
-        plan = ledger.plan_of(self._mailer.store, claim.plan_id)
+        plan = self._plan(claim.plan_id)
         allowed = self._arbiter.let_go(claim, plan)
         if allowed is None:
             return
@@ -154,6 +155,12 @@ class _Sender:
         ledger.set_state(self._mailer.store, claim.campaign, CampaignState.PAUSED, reason, self._mailer.clock())
         log.warning("campaign_paused campaign=%s reason=%r", claim.campaign, reason)
         raise TransportUnavailable(f"{claim.campaign} is paused: {reason}")
+
+    def _plan(self, plan_id: int) -> Plan:
+        """The plan of a batch, read once: of a released plan only its state changes, and `advance` looks at that."""
+        if plan_id not in self._plans:
+            self._plans[plan_id] = ledger.plan_of(self._mailer.store, plan_id)
+        return self._plans[plan_id]
 
     def _composer(self, claim: Claim, plan: Plan) -> Composer:
         """The composer for the transport in use; a transport or a key may have gone away since the release."""
