@@ -132,8 +132,9 @@ class FusedGenerator(RuleGenerator):
         for number, part in enumerate(parts):
             is_first, is_last = number == 0, number == len(parts) - 1
             if isinstance(part, str):
-                for stretch, is_blank in self._stretches(part, is_first, is_last):
-                    is_final = is_last and node is self._last
+                stretches = self._stretches(part, is_first, is_last)
+                for place, (stretch, is_blank) in enumerate(stretches, 1):
+                    is_final = is_last and node is self._last and place == len(stretches)
                     soft = self.dialect.soft if is_last else SOFT
                     written.append(self._literal(stretch, is_closed, soft, is_final=is_final, is_blank=is_blank))
                     is_closed = True

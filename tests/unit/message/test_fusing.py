@@ -141,6 +141,10 @@ def test_an_address_of_our_own_is_cut_as_any_other_piece(length: int) -> None:
     assert piece("x" * 75 + ".y") == own_address("x" * 75 + ".y")
 
 
+def test_blanks_before_the_last_words_leave_these_their_columns() -> None:
+    check(written("x", "Hi {% if orders_count > 9 %}{% endif %}  " + "word " * 14 + "ends"), CONTEXT, FOLLOWED)
+
+
 def test_what_can_be_known_beforehand_costs_no_piece_of_its_own() -> None:
     source = "<a href=\"{{ 'https://a.test/x' | _link(3) }}\">{{ 'a' | upper }} {{ _('plain words') }}</a>"
     found = render_mail(written(source, "x {{ city }}"), CONTEXT, FOLLOWED)
