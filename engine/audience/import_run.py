@@ -4,11 +4,9 @@ A chunk's rows and the mark of how far the file has come are committed together.
 bytes, its kind and what was said of its meaning; when it comes again, rows that went in are only looked at.
 """
 
-import gc
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -20,6 +18,7 @@ import sqlalchemy as sa
 
 from engine.audience.kinds import Kind
 from engine.audience.reading import Opened, Row, open_file
+from engine.collector import collector_aside
 from engine.errors import Usage
 from engine.links import Keys
 from engine.model import Progress, RefusedRow
@@ -127,12 +126,11 @@ def run(
     importer, tally = make(opened), _Tally(options.refused_limit)
     store.hold_more_pages()
     ledger = _Run.begin(store, kind, _digest(opened, kind, options), at)
-    with _collector_aside():
+    with collector_aside(_CHUNKS_A_COLLECTION) as collect:
         for number, chunk in enumerate(_chunks(opened.rows, importer), start=1):
             tally.read(chunk)
             _take(store, importer, chunk, tally, ledger)
-            if number % _CHUNKS_A_COLLECTION == 0:
-                gc.collect()
+            collect(number)
             if progress is not None:
                 progress(tally.rows, max(tally.rows, opened.about))
     ledger.finish(store, tally.rows)
@@ -180,21 +178,6 @@ def _take(store: Store, importer: Importer[Item], chunk: _Chunk[Item], tally: "_
         written = importer.write(store, db, chunk.lines)
         ledger.advance(db, tally.rows, written, tally.limit)
     tally.remember(written.standing)
-
-
-@contextmanager
-def _collector_aside() -> Iterator[None]:
-    """Python's collector looks through the whole engine again and again for rows that it can't free: a quarter of the
-    time. Chunks make few cycles, so it is called now and then instead."""
-    was_on = gc.isenabled()
-    gc.disable()
-    gc.freeze()  # the engine itself needs no looking through
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        if was_on:
-            gc.enable()
 
 
 def _digest(opened: Opened, kind: Kind, options: ImportOptions) -> str:

@@ -13,12 +13,19 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic_core import from_json  # twice as fast as json, which every message would feel
 
+from engine.ledger import prepared
 from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.model import EntryState, PlanEntry, PlanState, Progress, unwatched
 from engine.store import Store, chunks, to_micros
 from engine.store.tables import plan, plan_entry, template_version
 
 Summary = dict[str, Any]
+
+_SHOWN = (
+    sa.update(plan_entry)
+    .where(plan_entry.c.plan_id == sa.bindparam("plan"), plan_entry.c.n == sa.bindparam("number"))
+    .values(digest=sa.bindparam("shown"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +114,10 @@ def template(store: Store, template_hash: str) -> bytes | None:
 
 def save_digests(store: Store, plan_id: int, digests: Mapping[int, str]) -> None:
     """Keep what the dry run's mails came to, by the entry's number."""
-    statement = (
-        sa.update(plan_entry)
-        .where(plan_entry.c.plan_id == plan_id, plan_entry.c.n == sa.bindparam("number"))
-        .values(digest=sa.bindparam("shown"))
-    )
-    for some in chunks(list(digests.items()), CHUNK):
+    rest = iter(digests.items())
+    while some := [(digest, plan_id, n) for n, digest in islice(rest, CHUNK)]:
         with write_in_turn(store) as db:
-            db.execute(statement, [{"number": n, "shown": digest} for n, digest in some])
+            prepared.run(db, store, _SHOWN, ("shown", "plan", "number"), some)
 
 
 def canonical(value: object) -> bytes:

@@ -1,21 +1,48 @@
 """What do plans say? Reading them, cancelling them, and forgetting what need not be kept; they never change."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from engine.errors import Refused, UnknownPlan
+from engine.ledger import prepared
 from engine.ledger.chunking import CHUNK, write_in_turn
 from engine.ledger.freezing import unpacked
 from engine.ledger.rows import Row
 from engine.model import EntryState, MessageState, PlanEntry, PlanState, SkipReason
-from engine.store import Store
+from engine.store import Store, from_micros
 from engine.store.tables import contact, message, plan, plan_entry, release
 
 DRAFTS_KEPT = timedelta(days=7)
+
+_STATES = {one.value: one for one in EntryState}
+_ENTRIES = (
+    sa.select(
+        plan_entry.c.n,
+        plan_entry.c.digest,
+        plan_entry.c.context,
+        plan_entry.c.send_at,
+        plan_entry.c.state,
+        plan_entry.c.tracked,
+        plan_entry.c.contact_id,
+        contact.c.email,
+        plan_entry.c.reason,
+        plan_entry.c.detail,
+        plan_entry.c.variant,
+        plan_entry.c.language,
+        plan_entry.c.template_hash,
+    )
+    .join(contact, contact.c.id == plan_entry.c.contact_id)
+    .where(plan_entry.c.plan_id == sa.bindparam("plan"), plan_entry.c.n > sa.bindparam("after"))
+    .order_by(plan_entry.c.n)
+    .limit(sa.literal_column(str(CHUNK)))
+    .offset(sa.literal_column("0"))  # SQLite's dialect would ask for it as a value
+)
+_ENTRIES_IN_STATE = _ENTRIES.where(plan_entry.c.state == sa.bindparam("state"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +63,7 @@ class Plan:
     brake_base: Mapping[str, int] | None  # what the brake had counted when somebody last took it off
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrozenEntry:
+class FrozenEntry(NamedTuple):
     """A plan's entry in its place: `digest` is that of the mail the dry run showed, or empty."""
 
     n: int
@@ -67,23 +93,16 @@ def plans_of(store: Store, campaign: str | None = None, state: PlanState | None 
 
 def entries_of(store: Store, plan_id: int, state: EntryState | None = None) -> Iterator[FrozenEntry]:
     """The plan's entries in order, read a chunk at a time, with the address that each contact has now."""
-    wanted = (
-        sa.select(plan_entry, contact.c.email)
-        .join(contact, contact.c.id == plan_entry.c.contact_id)
-        .where(plan_entry.c.plan_id == plan_id, plan_entry.c.n > sa.bindparam("after"))
-        .order_by(plan_entry.c.n)
-        .limit(CHUNK)
-    )
-    if state is not None:
-        wanted = wanted.where(plan_entry.c.state == state)
+    query, asked = (_ENTRIES, ("plan", "after")) if state is None else (_ENTRIES_IN_STATE, ("plan", "after", "state"))
     after = -1
     while True:
         with store.read() as db:
-            rows = db.execute(wanted, {"after": after}).all()
-        yield from (_frozen_entry(row) for row in rows)
+            values = (plan_id, after) if state is None else (plan_id, after, state.value)
+            rows = prepared.ask(db, store, query, asked, values)
+        yield from map(_frozen_entry, rows)
         if len(rows) < CHUNK:
             return
-        after = rows[-1].n
+        after = rows[-1][0]
 
 
 def cancel(store: Store, plan_id: int) -> int:
@@ -126,21 +145,28 @@ def _plan(row: Row) -> Plan:
     return Plan(**{**row._mapping, "state": PlanState(row.state)})
 
 
-def _frozen_entry(row: Row) -> FrozenEntry:
+def _frozen_entry(row: Sequence[Any]) -> FrozenEntry:
+    n, digest, packed, send_at, state, tracked, contact_id, email, reason, detail, variant, language, version = row
     entry = PlanEntry(
-        contact_id=row.contact_id,
-        email=row.email,
-        state=EntryState(row.state),
-        reason=row.reason,
-        detail=row.detail,
-        variant=row.variant,
-        language=row.language,
-        template_hash=row.template_hash,
-        send_at=row.send_at,
-        tracked=row.tracked,
-        context=unpacked(row.context) or {},
+        contact_id=contact_id,
+        email=email,
+        state=_STATES[state],
+        reason=reason,
+        detail=detail,
+        variant=variant,
+        language=language,
+        template_hash=version,
+        send_at=None if send_at is None else _moment(send_at),
+        tracked=bool(tracked),
+        context=unpacked(packed) or {},
     )
-    return FrozenEntry(n=row.n, entry=entry, digest=row.digest)
+    return FrozenEntry(n, entry, digest)
+
+
+@lru_cache(maxsize=4096)
+def _moment(micros: int) -> datetime:
+    """Most of a plan's mails share their hour."""
+    return from_micros(micros)
 
 
 def _skip_waiting(store: Store, plan_id: int) -> int:

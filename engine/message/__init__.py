@@ -51,12 +51,13 @@ from engine.message.gate import Expected, check_mail
 from engine.message.guards import is_plain_base
 from engine.message.headers import Mailbox, MailHeaders, feedback_id, mailbox
 from engine.message.mime import body_of, compose
-from engine.message.shapes import findings_of
+from engine.message.shapes import Glance, findings_of, findings_of_each, glance
 
 __all__ += [
     "Body",
     "Encoded",
     "Expected",
+    "Glance",
     "MailFrame",
     "MailHeaders",
     "Mailbox",
@@ -68,6 +69,8 @@ __all__ += [
     "compose",
     "feedback_id",
     "findings_of",
+    "findings_of_each",
+    "glance",
     "is_plain_base",
     "load_signer",
     "mail_frame",

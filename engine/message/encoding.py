@@ -32,8 +32,7 @@ _PLAIN = re.compile(r"(?=[^.].{0,74}\Z)[!#-%(-;?-~]+(?: [!#-%(-;?-~]+)*", re.ASC
 _SIGNS = bytes(n for n in range(0x20, 0x7F) if n != 0x3D) + b"\n"
 _TEXT_SIGNS, _HTML_SIGNS = _SIGNS, bytes(n for n in _SIGNS if n not in b"&<>\"'")
 _UNPRINTED = re.compile("[^\x20-\x7e\xa0-\u2027\u202f-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
-# The same where each text stands on a line of its own, and a line that is empty or has a blank at one of its ends.
-_UNPRINTED_LINES = re.compile(_UNPRINTED.pattern.replace("[^", "[^\n"))
+# Among texts that stand on a line each: one that is empty, or has a blank at one of its ends.
 _RAGGED = re.compile(r"\n(?:\s|(?<=\s\n))")
 _BLANK_RUNS = re.compile(rb"  |\t")
 
@@ -237,15 +236,6 @@ def is_ragged(text: str) -> bool:
         or text[-1].isspace()
         or (not text.isprintable() and _UNPRINTED.search(text) is not None)
     )
-
-
-def has_ragged(lines: str) -> bool:
-    """Is one of these lines ragged?"""
-    if _RAGGED.search(f"\n{lines}\n"):
-        return True
-    if lines.isascii():
-        return not lines.replace("\n", "").isprintable()
-    return _UNPRINTED_LINES.search(lines) is not None
 
 
 HTML_VALUES = _HtmlValues()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import IntFlag
 from html import unescape
 
-from engine.message.encoding import has_ragged, is_ragged
+from engine.message.encoding import is_ragged
 from engine.message.wordings import ADDRESS, BRACES, ENDS, GREETINGS, LEFT_OVER, TEST_HOST, WORDS
 
 
@@ -35,12 +35,16 @@ _SIGNS = re.compile(
     rf"\{{|\}}|\[|\]|%|\*|{_SPACED_ENDS}|None|NaN|nan|undefined|null|Undefined"
     r"|Lorem ipsum|lorem ipsum|TODO|FIXME|Missing\("
 )
-# The same for many values at once, each on a line of its own; what any match must hold.
-_RARE = tuple("{ } [ ] *| None NaN ndefined null orem TODO FIXME Missing(".split())
-_PUNCTUATED_ASCII = tuple(f"{blank}{end}" for blank in " \n" for end in ENDS if end.isascii())
-_NAN = re.compile(r"nan(?<![\w'-]nan)(?![\w'-])")  # which many a name and word holds
-_PERCENTS = re.compile(r"%[A-Za-z_.]+%")
-_PUNCTUATED = re.compile(rf"[{ENDS}](?<=\s.)")
+# The same for many values at once, with a blank between each two; what any match must hold.
+_HARMLESS = bytes(sign for sign in range(0x20, 0x7F) if chr(sign) not in "{}[]|")
+_RARE = (b"None", b"NaN", b"ndefined", b"null", b"orem", b"TODO", b"FIXME", b"  ")
+_NAN = re.compile(rb"nan(?<![\w'-]nan)(?![\w'-])")  # which many a name and word holds
+_PERCENTS = re.compile(rb"%[A-Za-z_.]+%")
+_UNESCAPED = re.compile(rb"&(?! |(?:amp|lt|gt|#34|#39);)")  # what the engine's own escaping doesn't write
+_NO_BREAK = "\xa0".encode()
+_FOREIGN = re.compile("[\xa0-\u2027\u202f-\ud7ff\ue000-\ufdcf\ufdf0-\ufffc\U00010000-\U0010ffff]*")
+_FOREIGN_SIGNS = re.compile(rf"[\s{ENDS}]")
+_CLOSE_SIGNS = re.compile(rf"\s[\s{ENDS}]")
 # At the ends of a value, its neighbours are taken for blanks.
 _CONTENT = re.compile(rf"\s[{ENDS}]|Missing\(|{LEFT_OVER.pattern}|{BRACES.pattern}")
 _OPEN_WORD = rf"(?<![\w'-])(?:{'|'.join(map(re.escape, sorted(_OPENINGS)))})\Z"
@@ -74,17 +78,32 @@ def doubt_about(text: str) -> Doubt:
     return Doubt.OPEN if _OPEN.search(text[-_LONGEST_OPENING:]) else Doubt.NONE
 
 
-def is_doubtful(texts: Sequence[str]) -> bool:
-    """Might one of these values be more than NONE or OPEN? A yes may be wrong, a no never is."""
-    said = "\n" + "\n".join(texts)
+def is_doubtful(pieces: Sequence[str]) -> bool:
+    """Might one of these be more than NONE or OPEN, as a reader sees it? A yes may be wrong, a no never is.
+
+    Where the ends of a value are ragged, or it is empty, two blanks stand side by side.
+    """
+    said = f" {' '.join(pieces)} ".encode(errors="surrogatepass")
+    if b"=" in said:
+        said = binascii.a2b_qp(said.replace(b"\0", b"\r\n"))
+    said = said.replace(_NO_BREAK, b" ")  # which prices and names hold
+    rest = said.translate(None, _HARMLESS)
     return (
-        has_ragged(said[1:])
-        or said.count("\n") != len(texts)
+        (rest != b"" and _is_foreign(said, rest.decode(errors="replace")))
         or any(map(said.__contains__, _RARE))
-        or _NAN.search(said) is not None
-        or _PERCENTS.search(said) is not None
-        # Of blanks, ASCII has but these two that are printed.
-        or (any(map(said.__contains__, _PUNCTUATED_ASCII)) if said.isascii() else _PUNCTUATED.search(said) is not None)
+        or (b"," in said and b" ," in said)
+        or (b"!" in said and b" !" in said)
+        or (b"(" in said and b"Missing(" in said)
+        or (b"&" in said and _UNESCAPED.search(said) is not None)
+        or (b"nan" in said and _NAN.search(said) is not None)
+        or (b"%" in said and _PERCENTS.search(said) is not None)
+    )
+
+
+def _is_foreign(said: bytes, rest: str) -> bool:
+    """Is anything in the rest but letters and signs that ASCII lacks, or does a blank or the like stand wrongly?"""
+    return _FOREIGN.fullmatch(rest) is None or (
+        _FOREIGN_SIGNS.search(rest) is not None and _CLOSE_SIGNS.search(said.decode(errors="replace")) is not None
     )
 
 

@@ -1,15 +1,16 @@
 """What would go out? Every mail of a plan is rendered and composed by the real code; nothing is sent, none written."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from engine import ledger, message
-from engine.errors import RenderFailed
+from engine.collector import collector_aside
 from engine.ledger import FrozenEntry
-from engine.model import EntryState, Finding, Mail, Progress, Severity, SkipReason
+from engine.model import EntryState, Finding, Mail, PlanEntry, Progress, Severity, SkipReason
 from engine.pipeline.composing import Composer, Letter, plan_composer, stored_template
 from engine.pipeline.planning import Planned, make_plan, planned
 from engine.pipeline.workspace import Mailer
@@ -22,6 +23,7 @@ _GATE_EVERY = 50  # mails of which no more is known than their template
 # more ways than people: beyond so many, ways are looked at no more often than every 50th mail.
 _GATE_WAYS = 50
 _GATE_EVERY_KNOWN = 1000
+_AT_ONCE = 16  # what is done to so many mails one after the other is quicker than in turn; few enough to lie in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +46,17 @@ def dry_run_of(mailer: Mailer, plan: Planned, at: datetime, out: Path | None, pr
     folder = out or mailer.folder / "dry-run" / f"{plan.campaign}-{plan.plan_id}"
     samples: dict[str, Path] = {}
     compose = plan_composer(mailer, ledger.plan_of(mailer.store, plan.plan_id))
-    for done, (one, letter) in enumerate(letters(mailer, plan.plan_id, plan.campaign, plan.occurrence), 1):
-        if letter is None:
-            found.missing(one)
-            continue
-        mail = _looked_at(found, compose, letter, at, done)
-        if mail:
-            digests[one.n] = mail.digest
-            _keep_sample(samples, folder, letter, mail)
-        progress(done, int(plan.summary["messages"]))
-    if not plan.summary["messages"]:
+    messages = int(plan.summary["messages"])
+    rest, done = letters(mailer, plan.plan_id, plan.campaign, plan.occurrence), 0
+    with collector_aside() as collect:
+        while some := list(islice(rest, _AT_ONCE)):
+            for one, letter, mail in _looked_at(found, compose, some, at, done):
+                digests[one.n] = mail.digest
+                _keep_sample(samples, folder, letter, mail)
+            done += len(some)
+            collect(done)
+            progress(done, messages)
+    if not messages:
         found.nobody(plan)
     ledger.save_digests(mailer.store, plan.plan_id, digests)
     return DryRun(planned=planned(mailer, plan.plan_id), findings=found.all(), samples=list(samples.values()))
@@ -63,43 +66,57 @@ def letters(
     mailer: Mailer, plan_id: int, campaign: str, occurrence: str
 ) -> Iterator[tuple[FrozenEntry, Letter | None]]:
     """Every message of a plan as a letter; None for those left out because a value is missing."""
-    for one in ledger.entries_of(mailer.store, plan_id):
-        entry = one.entry
-        if entry.state is EntryState.SKIPPED and entry.reason == SkipReason.MISSING_DATA:
-            yield one, None
-        if entry.state is not EntryState.MESSAGE:
-            continue
-        template = stored_template(mailer.store, entry.template_hash)
-        assert template is not None, "freeze keeps every template it names"
-        yield (
-            one,
-            Letter(
-                delivery_id=mailer.keys.delivery_id(campaign, occurrence, entry.contact_id),
-                email=entry.email or "",
-                variant=entry.variant,
-                template=template,
-                context=entry.context,
-                tracked=entry.tracked,
-            ),
-        )
+    rest = ledger.entries_of(mailer.store, plan_id)
+    while some := list(islice(rest, _AT_ONCE)):
+        yield from [
+            (one, _letter(mailer, one.entry, campaign, occurrence) if one.entry.state is EntryState.MESSAGE else None)
+            for one in some
+            if one.entry.state is EntryState.MESSAGE or _lacks_data(one.entry)
+        ]
 
 
-def _looked_at(found: "_Findings", compose: Composer, letter: Letter, at: datetime, number: int) -> Mail | None:
-    try:
-        said, mail = compose.compose(letter, at)
-    except RenderFailed as fault:
-        found.add(
-            Finding(code="ML001", severity=Severity.ERROR, where=letter.template.name, message=str(fault)), letter
-        )
-        return None
+def _lacks_data(entry: PlanEntry) -> bool:
+    return entry.state is EntryState.SKIPPED and entry.reason == SkipReason.MISSING_DATA
+
+
+def _letter(mailer: Mailer, entry: PlanEntry, campaign: str, occurrence: str) -> Letter:
+    template = stored_template(mailer.store, entry.template_hash)
+    assert template is not None, "freeze keeps every template it names"
+    return Letter(
+        delivery_id=mailer.keys.delivery_id(campaign, occurrence, entry.contact_id),
+        email=entry.email or "",
+        variant=entry.variant,
+        template=template,
+        context=entry.context,
+        tracked=entry.tracked,
+    )
+
+
+def _looked_at(
+    found: "_Findings", compose: Composer, some: Sequence[tuple[FrozenEntry, Letter | None]], at: datetime, before: int
+) -> list[tuple[FrozenEntry, Letter, Mail]]:
+    """The mails of these entries, with all that is wrong with them noted in their order; `before`: how many came."""
+    made = iter(compose.compose_all([letter for _, letter in some if letter is not None], at))
+    composed = [(one, letter, next(made) if letter is not None else None) for one, letter in some]
     # In a rehearsal on this machine every link leads to it: to say so of each would hide the rest.
-    for finding in message.findings_of(said, _TEST_LINKS if compose.is_rehearsal() else ()):
-        where = f"{letter.template.name} ({letter.template.language}), {finding.where}"
-        found.add(replace(finding, where=where), letter)
-    if found.is_due(letter, said, number):
-        for finding in message.check_mail(mail.data, compose.expected(letter, mail)):
-            found.add(finding, letter)
-    return mail
+    left_out = _TEST_LINKS if compose.is_rehearsal() else ()
+    glances = [message.glance(mail[0], left_out) for _, _, mail in composed if isinstance(mail, tuple)]
+    findings = iter(message.findings_of_each(glances))
+    mails = []
+    for number, (one, letter, mail) in enumerate(composed, before + 1):
+        if letter is None:
+            found.missing(one)
+        elif isinstance(mail, tuple):
+            for finding in next(findings):
+                where = f"{letter.template.name} ({letter.template.language}), {finding.where}"
+                found.add(replace(finding, where=where), letter)
+            if found.is_due(letter, mail[0], number):
+                for finding in message.check_mail(mail[1].data, compose.expected(letter, mail[1])):
+                    found.add(finding, letter)
+            mails.append((one, letter, mail[1]))
+        else:
+            found.failed(letter, str(mail))
+    return mails
 
 
 def _keep_sample(samples: dict[str, Path], folder: Path, letter: Letter, mail: Mail) -> None:
@@ -125,6 +142,9 @@ class _Findings:
     def add(self, finding: Finding, letter: Letter) -> None:
         """Counts mails: the same fault ten times in one mail is one."""
         self._count(finding, letter.email)
+
+    def failed(self, letter: Letter, why: str) -> None:
+        self.add(Finding(code="ML001", severity=Severity.ERROR, where=letter.template.name, message=why), letter)
 
     def missing(self, one: FrozenEntry) -> None:
         entry = one.entry

@@ -143,6 +143,31 @@ def test_an_audience_that_hardly_changed_gets_what_the_dry_run_showed(shop: Shop
     assert {address(n) for n in range(SOME)} == set(sink.recipients())
 
 
+def test_findings_stand_in_the_order_of_their_mails_though_many_are_looked_at_together(
+    sqlite_shop: Shop, sink: Sink
+) -> None:
+    sqlite_shop.configure(sink.port)
+    (sqlite_shop.folder / "templates" / "note" / "en.mjml").write_text(
+        NOTE.replace("Something new has come in.", "Near {{ city }}.")
+    )
+    cities = ["Oulu", "null", "", "TODO", *["Turku"] * 40, "null"]
+    rows = [f"odd{n}@shop.test,Ann,{city},odd,yes,2026-01-01,shop" for n, city in enumerate(cities)]
+    head = "email,given_name,city,tags,mailing_consent,mailing_consent_at,consent_source"
+    sqlite_shop.import_text("contacts", "\n".join((head, *rows)) + "\n")
+    mailer, told = sqlite_shop.open(), list[tuple[int, int]]()
+
+    run = pipeline.dry_run(
+        mailer, sqlite_shop.campaign("odd"), mailer.clock(), "once", None, lambda *one: told.append(one)
+    )
+
+    odd = [one for one in run.findings if not one.where.endswith("text") and "leads to" not in one.message]
+    assert [("'null' in the text", 2), ("missing data", 1), ("'TODO' in the text", 1)] == [
+        (one.message.partition(":")[0], one.count) for one in odd
+    ]
+    assert ["odd1@shop.test", "odd44@shop.test"] == [said.partition(":")[0] for said in odd[0].examples]
+    assert (len(cities), len(cities) - 1) == told[-1]
+
+
 def test_several_senders_keep_the_clock_that_the_operator_set(sqlite_shop: Shop, sink: Sink) -> None:
     sqlite_shop.configure(sink.port, connections=2)
     moment = datetime(2027, 3, 1, 12, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """Tokens and draws: signed, stable, one purpose each."""
 
+import base64
 import hmac
 
 import pytest
@@ -72,6 +73,20 @@ def test_a_campaign_link_is_signed_for_its_place() -> None:
 def test_a_tag_is_the_hmac_of_what_it_is_about(said: bytes) -> None:
     for algorithm in ("sha256", "sha512"):
         assert hmac.digest(b"k" * 32, said, algorithm) == links._Hmac(b"k" * 32, algorithm).of(said)
+
+
+@given(st.binary(min_size=15, max_size=15))
+def test_a_delivery_id_is_base32_in_small_letters_and_reads_back(raw: bytes) -> None:
+    spelt = base64.b32encode(raw).decode().lower()
+
+    assert spelt == links._spelt(raw)
+    assert raw == links._octets(spelt) == links._octets(spelt.upper())
+
+
+@pytest.mark.parametrize("nonsense", ["a" * 23, "0" * 24, "a" * 23 + "!", "é" * 12, "a_" * 12, " " + "a" * 23])
+def test_nonsense_is_no_delivery_id(nonsense: str) -> None:
+    with pytest.raises(ValueError, match=r"padding|base32|ASCII"):
+        KEYS.tokens(nonsense)
 
 
 def test_what_was_made_once_is_made_again() -> None:

@@ -10,6 +10,7 @@ from fused_bench import (
     FOLLOWED,
     TITLES,
     VALUES,
+    arriving,
     bodies,
     check,
     check_findings,
@@ -18,8 +19,10 @@ from fused_bench import (
 )
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 
-from engine.message import LinkAddresses, findings_of, render_mail, shapes
+from engine.message import LinkAddresses, findings_in, findings_of, findings_of_each, glance, render_mail, shapes
+from engine.message.encoding import piece
 from engine.message.suspects import Doubt, doubt_about, is_doubtful
 from engine.message.wordings import BRACES, GREETING, LEFT_OVER
 
@@ -83,22 +86,43 @@ def test_no_value_that_holds_a_finding_is_free_of_doubt(text: str) -> None:
     assert not found or Doubt.WORDS == doubt_about(text)
 
 
-@given(st.lists(st.one_of(st.text(), st.sampled_from(TITLES)), min_size=1))
-@example(["a", "", "b"])
-@example(["a", ", b"])
-@example(["a\nb"])
-@example(["a\n!"])
-@example(["%a%"])
-@example(["a\u00a0"])
-def test_values_looked_at_together_are_doubted_where_one_of_them_is(texts: list[str]) -> None:
+@given(st.lists(st.one_of(st.text(), st.sampled_from(TITLES)), min_size=1), st.booleans())
+@example(["a", "", "b"], False)
+@example(["a", ", b"], False)
+@example(["a\nb"], False)
+@example(["a\n!"], False)
+@example(["a\u3000!"], False)
+@example(["%a%"], False)
+@example(["a\u00a0"], False)
+@example(["\u00a0", "ä"], False)
+@example(["ä", "\u202fa"], True)
+@example(["a" * 73 + " None"], True)
+@example(["\ufffd"], True)
+@example(["\ud800half"], False)
+def test_values_looked_at_together_are_doubted_where_one_of_them_is(texts: list[str], is_html: bool) -> None:
+    texts = [arriving(text) for text in texts]  # half a character arrives as another
     doubted = any(doubt_about(text) & Doubt.WORDS for text in texts)
+    pieces = [piece(str(escape(text)) if is_html else text) for text in texts]
 
-    assert not doubted or is_doubtful(texts)
+    assert not doubted or is_doubtful(pieces)
 
 
-@pytest.mark.parametrize("texts", [["Anna", "10 %", "€1,234.50"], ["banner", "a. b, c", "70% cocoa 5%"]])
-def test_usual_values_are_not_doubted_together(texts: list[str]) -> None:
-    assert not is_doubtful(texts)
+def test_half_a_character_in_a_line_that_is_not_encoded_is_doubted() -> None:
+    assert is_doubtful(["\ud800half"])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["Anna", "10 %", "€1,234.50"],
+        ["banner", "a. b, c", "70% cocoa 5%"],
+        ["12,50\u00a0€", "سلام، مریم", "你好，王小明"],
+        ["Farmer's Coffee", "Dairy & Eggs", "<3", "what!", "Coffee (250 g)", "word " * 30 + "end"],
+    ],
+)
+@pytest.mark.parametrize("is_html", [False, True])
+def test_usual_values_are_not_doubted_together(texts: list[str], is_html: bool) -> None:
+    assert not is_doubtful([piece(str(escape(text)) if is_html else text) for text in texts])
 
 
 @pytest.mark.parametrize(
@@ -111,6 +135,30 @@ def test_a_usual_message_is_never_read_as_a_whole(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(shapes, "findings_in", None)
 
     assert [] == findings_of(render_mail(template, CONTEXT | {"given_name": name}, FOLLOWED))
+
+
+def test_of_many_messages_looked_at_together_each_has_its_own_findings() -> None:
+    template = written(FRAME.format("Hi {{ given_name }}, see {{ city }}."), "Hi {{ given_name }},\n{{ city }}")
+    whole = written(FRAME.format("{% macro m() %}{{ city }}{% endmacro %}{{ m() }}"), "{{ city }}")
+    made = [
+        render_mail(one, CONTEXT | {"given_name": name, "city": city}, FOLLOWED)
+        for one in (template, whole)
+        for name, city in (("Anna", "Turku"), ("{{7*7}}", "Oulu"), ("Zoë", "null"), ("Anna", "Espoo"))
+    ]
+
+    assert [findings_in(one.plainly()) for one in made] == findings_of_each([glance(one) for one in made])
+    assert [2, 2, 0] == [len(findings_of_each([glance(one)])[0]) for one in made[1:4]]
+
+
+def test_a_picture_that_was_on_the_engines_own_host_is_looked_at_when_it_is_elsewhere() -> None:
+    template = written(FRAME.format('<img src="{{ city | _address }}"> {{ given_name }}'), "text {{ given_name }}")
+    home = {"city": "https://t.test/o/1.gif"}
+    findings_of(render_mail(template, CONTEXT | home, FOLLOWED))  # the way is then known
+
+    assert [] == findings_of(render_mail(template, CONTEXT | {"city": "https://t.test/o/2.gif"}, FOLLOWED))
+    assert ["ML023"] == [
+        one.code for one in findings_of(render_mail(template, CONTEXT | {"city": "https://a.example/2.gif"}, FOLLOWED))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +180,16 @@ def test_what_is_wrong_is_told(body: str, context: dict[str, Any], code: str) ->
     findings_of(render_mail(template, CONTEXT | {"city": "https://a.test/"}, ALONE))
 
     assert code in [one.code for one in findings_of(render_mail(template, CONTEXT | context, ALONE))]
+
+
+@pytest.mark.parametrize("where", ["subject", "preheader"])
+@pytest.mark.parametrize("line", ["nan=41", "{{ '{' }}{{ '{' }}=7", "a, b=3D, TODO=41"])
+def test_what_looks_encoded_in_a_line_that_is_not_hides_nothing(where: str, line: str) -> None:
+    template = written(FRAME.format("{{ city }}"), "{{ city }}", **{where: line})
+    found = render_mail(template, CONTEXT, FOLLOWED)
+
+    assert [] != findings_in(found.plainly())
+    check_findings(found)
 
 
 def test_an_empty_text_and_an_empty_subject_are_told() -> None:

@@ -17,18 +17,23 @@ def looked_at(*cities: str, template: CompiledTemplate = TEMPLATE, found: _Findi
     found = found or _Findings()
     numbers = []
     for number, city in enumerate(cities, 1):
-        context: dict[str, Any] = {"city": city}
-        letter = Letter(
-            delivery_id=f"d{number}",
-            email=f"{number}@a.test",
-            variant="only",
-            template=template,
-            context=context,
-            tracked=True,
-        )
-        if found.is_due(letter, render_mail(template, context, FOLLOWED), number):
+        letter = to(number, city, template)
+        if found.is_due(letter, render_mail(template, letter.context, FOLLOWED), number):
             numbers.append(number)
     return numbers
+
+
+def to(number: int, city: str, template: CompiledTemplate = TEMPLATE) -> Letter:
+    """The letter to somebody in this city."""
+    context: dict[str, Any] = {"city": city}
+    return Letter(
+        delivery_id=f"d{number}",
+        email=f"{number}@a.test",
+        variant="only",
+        template=template,
+        context=context,
+        tracked=True,
+    )
 
 
 def test_each_way_through_a_template_is_parsed_once_however_late_it_comes() -> None:
