@@ -3,7 +3,7 @@
 The steps of every way (`chunking` has another): `begin` puts on the wire what may go while the server is still busy
 with the mail before; `reach` goes on to the last step and not further, so that every failure is a certain
 non-delivery; `finish` takes the last step, and begins the next mail in the same write; `answer` hears what became of
-it.
+it. A mail that fits on the wire at once goes in that write as well.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from engine.delivery.envelope import Letter, stuffed
 from engine.delivery.session import Session
-from engine.delivery.wire import Buffer, Reply, Waits
+from engine.delivery.wire import Buffer, HeldUp, Reply, Waits
 from engine.model import MessageState, Outcome
 from engine.replies import DOT, classify, shortened
 
@@ -42,6 +42,7 @@ class StepByStep:
         self._commands = commands
         self._waits = waits
         self._rest = b""  # of what was begun and did not fit on the wire
+        self._held: Buffer | None = None  # of the content, what is to go with the dot
         session.messages += 1
 
     def begin(self) -> None:
@@ -58,7 +59,7 @@ class StepByStep:
             Lied: a plainer way may work.
             OSError: the connection is lost, with nothing handed over.
         """
-        refusal = self._envelope_refusal()
+        refusal = self._envelope_refusal() if self.in_envelope else None
         self.in_envelope = False
         if refusal is None:
             self.stage = "DATA"
@@ -68,12 +69,20 @@ class StepByStep:
         return refusal
 
     def finish(self, following: "StepByStep | None" = None) -> None:
-        """Take the last step, and begin the next mail; from the first byte on nobody knows, whatever is raised."""
+        """Take the last step, and begin the next mail.
+
+        Raises:
+            HeldUp: the step was not taken, for something before it did not fit on the wire; `reach` it again.
+            OSError: from its first byte on nobody knows.
+        """
         self.stage = DOT
-        if following is None:
-            self._connection.write(self._last_step(), self._waits.block)
-        else:
-            rest = self._connection.write_both(self._last_step(), following.opening(), self._waits.block)
+        ahead = () if following is None else following.opening()
+        try:
+            rest = self._connection.write_both(self._last_step(), ahead, self._waits.block, self._held or b"")
+        except HeldUp as fault:
+            self._held = fault.left
+            raise
+        if following is not None:
             following.is_begun, following._rest = True, rest
 
     def _last_step(self) -> bytes:
@@ -98,8 +107,15 @@ class StepByStep:
         return None
 
     def _say_content(self) -> None:
+        """Say it, unless all of it can go in one write with the dot."""
+        content, self._held = self._held, None
+        if content is None:
+            content = stuffed(self.letter)
+            if self._connection.has_room(len(content)):
+                self._held = content
+                return
         # The dot is a write of its own, and follows at once: no need to send off a last small packet before it.
-        self._connection.write_more(stuffed(self.letter), self._waits.block)
+        self._connection.write_more(content, self._waits.block)
 
     def _refused(self, stage: str, reply: Reply, last: Reply) -> Outcome:
         """What the first no means; the session is left fit for the next mail, or closed."""

@@ -13,7 +13,7 @@ class Offer(NamedTuple):
 
     ord: int
     mail: Mail  # its bytes go out as they are
-    before_dot: BeforeDot  # asked at most once for each try to hand over
+    before_dot: BeforeDot  # asked for each try to hand over; once more if the wire was too full for its last step
 
 
 Answer = tuple[int, Outcome]  # the offer's ord, and how it ended

@@ -1,10 +1,12 @@
 """How do mails get to a mail server, with certainty about each whether it did?
 
-A mail goes out without its last bytes: by DATA without the dot, by BDAT without the end of its chunk. Every failure up
-to there is a certain non-delivery: the server must forget what it has (RFC 5321 4.1.1.4). Then `before_dot` is asked,
-and the last bytes follow, in one write with the envelope of the next mail. Between them and the reply lies the only
-moment of doubt (RFC 1047); a connection lost there makes the message uncertain. While the server works on that reply,
-the mail after the next is built; never more than one mail is in doubt.
+A mail's last bytes (by DATA the dot, by BDAT the end of its chunk) go out when `before_dot` has been asked, in one
+write with the envelope of the next mail. What comes before them goes ahead; of a mail by DATA that fits on the wire at
+once it goes in the same write, and when the wire does not take it whole, none of the last bytes is there: then the
+rest goes ahead, and `before_dot` is asked again. Every failure before the last bytes is a certain non-delivery: the
+server must forget what it has (RFC 5321 4.1.1.4). Between them and the reply lies the only moment of doubt (RFC 1047);
+a connection lost there makes the message uncertain. While the server works on that reply, the mail after the next is
+built; never more than one mail is in doubt.
 
 What the server offers is believed until it lies: then the transport goes on by a plainer way (chunks, one write,
 step by step), and remembers.
@@ -23,7 +25,7 @@ from engine.delivery.dialogue import InOneGo, Lied, StepByStep, uncertain
 from engine.delivery.envelope import Letter, commands, sealed
 from engine.delivery.offers import ENDING, Answer, Offer
 from engine.delivery.session import Session, open_session, place_of
-from engine.delivery.wire import Patience, Waits, waits
+from engine.delivery.wire import HeldUp, Patience, Waits, waits
 from engine.errors import TransportRefused, TransportUnavailable
 from engine.model import MessageState, Outcome
 from engine.replies import shortened
@@ -110,18 +112,23 @@ class SmtpTransport:
         letter = begun.letter if begun else sealed(offer.mail)
         if isinstance(letter, Outcome):
             return letter
-        try:
-            outcome = self._reached(letter, begun)
-        except TransportRefused as fault:
-            return Outcome(state=MessageState.DEFERRED, reason="configuration", reply=str(fault))
-        if outcome is not None:
-            return outcome
-        following = self._dialogue_ahead(taken)
-        return self._asked(offer) or self._finished(following)
+        pauses = iter(self._pauses)
+        while True:
+            try:
+                outcome = self._reached(letter, begun, pauses)
+            except TransportRefused as fault:
+                return Outcome(state=MessageState.DEFERRED, reason="configuration", reply=str(fault))
+            if outcome is not None:
+                return outcome
+            following = self._dialogue_ahead(taken)
+            try:
+                return self._asked(offer) or self._finished(following)
+            except HeldUp:
+                begun = self._dialogue  # the wire may stay full for long: the rest of the body, then a fresh look
 
-    def _reached(self, letter: Letter, begun: StepByStep | None) -> Outcome | None:
-        """Get the mail but for its last bytes onto the wire; None when it is there."""
-        pauses, level = iter(self._pauses), self._level
+    def _reached(self, letter: Letter, begun: StepByStep | None, pauses: Iterator[float]) -> Outcome | None:
+        """Get as far as to the mail's last step; None when it is there."""
+        level = self._level
         while True:
             self._dialogue = begun
             try:
@@ -236,9 +243,9 @@ class SmtpTransport:
 
     def _dialogue_ahead(self, taken: deque[Offer]) -> StepByStep | None:
         """What there is to say about the second of these on the connection in use, if that is to carry it too."""
-        if self._ahead is not None:
-            return self._ahead[1]
         session = self._session
+        if self._ahead is not None and self._ahead[1].session is session:
+            return self._ahead[1]
         if len(taken) < 2 or session is None or self._is_used_up(session):
             return None
         letter = sealed(taken[1].mail)

@@ -98,6 +98,14 @@ class Reply(NamedTuple):
         return " ".join(self.lines).strip()
 
 
+class HeldUp(Exception):
+    """Not all of a body fit on the wire at once, and nothing of what was to follow it is there."""
+
+    def __init__(self, left: Buffer) -> None:
+        super().__init__("the wire did not take all of it at once")
+        self.left = left
+
+
 class Connection:
     """A socket on which SMTP is spoken, plain or under TLS."""
 
@@ -117,6 +125,7 @@ class Connection:
             self._socket.setsockopt(socket.SOL_SOCKET, option, _SLICE_OF_A_CALL)
         self._more: int = getattr(socket, "MSG_MORE", 0)
         self._at_once: int = socket.MSG_DONTWAIT
+        self._room = self._room_now()
 
     @property
     def here(self) -> str:
@@ -137,7 +146,7 @@ class Connection:
         self._socket = encrypted = context.wrap_socket(
             self._socket, server_hostname=host, do_handshake_on_connect=False
         )
-        self._more = self._at_once = 0  # TLS knows no flags
+        self._more = self._at_once = self._room = 0  # TLS knows no flags, and no more than one record at a time
         while True:
             try:
                 return encrypted.do_handshake()
@@ -148,7 +157,7 @@ class Connection:
         """Put all of it on the wire."""
         self._put(data, wait, 0)
 
-    def write_more(self, data: bytes, wait: float) -> None:
+    def write_more(self, data: Buffer, wait: float) -> None:
         """Put all of it on the wire, where the last packet may wait a moment for the next write to fill it."""
         self._put(data, wait, self._more)
 
@@ -157,23 +166,36 @@ class Connection:
         sent = self._sent(data, self._at_once)
         return b"" if sent == len(data) else data[sent:]
 
-    def write_both(self, end: bytes, ahead: Sequence[Buffer], wait: float) -> bytes:
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes should fit on the wire at once, if the server has answered all that was said before."""
+        if size > self._room > 0:
+            self._room = self._room_now()  # it grows with what goes through
+        return size <= self._room
+
+    def write_both(self, end: bytes, ahead: Sequence[Buffer], wait: float, body: Buffer = b"") -> bytes:
         """Put `end` on the wire and, in the same packet, what fits of `ahead`; the rest of that comes back.
 
-        OSError: `end` may be on the wire or not.
+        Raises:
+            HeldUp: `body`, which goes before it, was not taken whole, and nothing of `end` was.
+            OSError: `end` may be on the wire or not.
         """
         if not self._at_once:  # under TLS a write that was begun must be ended before another
             self.write(end, wait)
+            if not ahead:
+                return b""
             said = b"".join(ahead)
             with suppress(OSError):
                 return self.write_ahead(said)
             return said
-        data = b"".join((end, *ahead))
-        sent = self._sent(data, self._at_once)
+        sent = self._sent_together((body, end, *ahead) if body else (end, *ahead), bool(body)) - len(body)
+        if body and sent <= 0:
+            self._room = 0  # so it must not be asked of this connection
+            raise HeldUp(memoryview(body)[len(body) + sent :])
         if sent < len(end):
             self._put(end[sent:], wait, 0)
             sent = len(end)
-        return b"" if sent == len(data) else data[sent:]
+        sent -= len(end)
+        return b"" if sent == sum(map(len, ahead)) else b"".join(ahead)[sent:]
 
     def reply(self, wait: float) -> Reply:
         """The next reply, however many lines it has."""
@@ -219,7 +241,7 @@ class Connection:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._socket.close()
 
-    def _put(self, data: bytes, wait: float, flags: int) -> None:
+    def _put(self, data: Buffer, wait: float, flags: int) -> None:
         sent = self._sent(data, flags)
         if sent == len(data):
             return
@@ -233,6 +255,20 @@ class Connection:
             return self._socket.send(data, flags)
         except (BlockingIOError, TimeoutError):
             return 0
+
+    def _sent_together(self, pieces: Sequence[Buffer], may_fail: bool) -> int:
+        try:
+            return self._socket.sendmsg(pieces, (), self._at_once)
+        except (BlockingIOError, TimeoutError):
+            return 0
+        except OSError:
+            if may_fail:
+                return 0  # nothing was taken, or it would have been told; the next write says why
+            raise
+
+    def _room_now(self) -> int:
+        # The kernel's own books need some of what it says: socket(7).
+        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) * 3 // 4
 
     def _line(self, deadline: float) -> bytes:
         end = self._await_line(deadline)

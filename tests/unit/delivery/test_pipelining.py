@@ -1,7 +1,10 @@
 """Many mails over SMTP: what overlaps, what is answered once, what ends it, and servers that lie about it."""
 
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -167,6 +170,163 @@ def test_who_says_no_at_the_dot_leaves_the_next_one_unsaid(transport: Make) -> N
 
     assert [("a", "sent", ""), ("b", "skipped", "opted_out"), ("c", "sent", "")] == answers
     assert not any("c@a.test" in one or one == "." for one in heard)
+
+
+# ---------------------------------------------------------------- in one write, or not
+
+
+def large(name: str, says: Callable[[], Outcome | None] = lambda: None) -> Offer:
+    """A mail that a narrow wire takes only in part."""
+    data = DATA + (b"x" * 70 + b"\r\n") * 6_000
+    mail = Mail(delivery_id=name, envelope_from="b@b.test", recipient=f"{name}@a.test", data=data, digest="x")
+    return Offer(ord(name), mail, says)
+
+
+def narrowed(relay: SmtpTransport) -> None:
+    """Have the kernel take less at once than it said."""
+    assert relay._session is not None
+    connection = relay._session.connection
+    assert connection.has_room(len(large("x").mail.data))
+    connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+
+
+def test_nothing_of_a_mail_is_on_the_wire_before_the_last_look(transport: Make) -> None:
+    waited = threading.Event()
+
+    def waiting(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.take_envelope()
+        line.socket.settimeout(0.2)
+        with suppress(TimeoutError):
+            early.append(line.socket.recv(1))
+        line.socket.settimeout(10)
+        waited.set()
+        line.take_body()
+        line.say("250 stored")
+        line.hear()
+
+    early: list[bytes] = []
+
+    def look() -> None:
+        assert waited.wait(5)
+
+    with scripted(waiting) as server:
+        answers = ends(transport(server.port), to("a"), large("b", look))
+
+    assert [("a", "sent", ""), ("b", "sent", "")] == answers
+    assert [] == early
+
+
+@pytest.mark.parametrize("features", [["PIPELINING"], []])
+def test_what_the_wire_took_in_part_is_looked_at_again_and_arrives_whole(transport: Make, features: list[str]) -> None:
+    asked: list[str] = []
+    bodies: list[str] = []
+
+    def slow(line: Line) -> None:
+        line.greet(*features)
+        take_mail(line)
+        for _ in range(2):
+            line.take_envelope()
+            bodies.append("\r\n".join([*line.take_body(), ""]))
+            line.say("250 stored")
+        line.hear()
+
+    with scripted(slow) as server:
+        relay = transport(server.port)
+        ends(relay, to("a"))
+        narrowed(relay)
+        answers = ends(relay, *(large(name, lambda name=name: asked.append(name)) for name in "bc"))  # type: ignore[misc]
+
+        assert 1 == server.connections
+    assert [("b", "sent", ""), ("c", "sent", "")] == answers
+    assert [large("b").mail.data.decode()] * 2 == bodies
+    assert ["b", "b", "c"] == asked  # the connection is known for it then
+
+
+def test_who_opted_out_while_the_rest_was_on_its_way_gets_no_dot(transport: Make) -> None:
+    heard: list[str] = []
+    said: list[Outcome | None] = [None, Outcome(state=MessageState.SKIPPED, reason="opted_out")]
+
+    def slow(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.take_envelope()
+        try:
+            while (one := line.hear()) or True:
+                heard.append(one)
+        except OSError:
+            heard.append("hung up")
+
+    def whole(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.hear()
+
+    with scripted(slow, whole) as server:
+        relay = transport(server.port)
+        ends(relay, to("a"))
+        narrowed(relay)
+        answers = ends(relay, large("b", lambda: said.pop(0)), to("c"))
+
+    assert [("b", "skipped", "opted_out"), ("c", "sent", "")] == answers
+    assert "hung up" == heard[-1]
+    assert "." not in heard
+    assert not any("c@a.test" in one for one in heard)
+
+
+def test_a_connection_lost_while_the_wire_holds_a_mail_in_part_is_no_doubt(transport: Make) -> None:
+    def torn(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        take_mail(line)
+        line.take_envelope()
+        line.hear()
+
+    def whole(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        take_mail(line)
+        line.hear()
+
+    with scripted(torn, whole) as server:
+        relay = transport(server.port)
+        ends(relay, to("a"))
+        narrowed(relay)
+        answers = ends(relay, to("b"), large("c"), to("d"))
+
+        assert 2 == server.connections
+        envelopes = [one for one in server._lines[1].heard if one.startswith("RCPT")]
+    assert [("b", "sent", ""), ("c", "sent", ""), ("d", "sent", "")] == answers
+    assert ["RCPT TO:<c@a.test>", "RCPT TO:<d@a.test>"] == envelopes
+
+
+def test_a_connection_lost_before_any_of_a_mail_was_taken_is_no_doubt(transport: Make) -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def torn(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.take_envelope()
+        assert asked.wait(5)
+        line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        line.socket.close()
+        gone.set()
+
+    def whole(line: Line) -> None:
+        line.greet("PIPELINING")
+        take_mail(line)
+        line.hear()
+
+    def look() -> None:
+        asked.set()
+        assert gone.wait(5)
+
+    with scripted(torn, whole) as server:
+        answers = ends(transport(server.port), to("a"), to("b", look))
+
+        assert 2 == server.connections
+    assert [("a", "sent", ""), ("b", "sent", "")] == answers
 
 
 # ---------------------------------------------------------------- exactly one answer for each
