@@ -45,12 +45,13 @@ def dry_run_of(mailer: Mailer, plan: Planned, at: datetime, out: Path | None, pr
     found, digests = _Findings(), dict[int, str]()
     folder = out or mailer.folder / "dry-run" / f"{plan.campaign}-{plan.plan_id}"
     samples: dict[str, Path] = {}
-    compose = plan_composer(mailer, ledger.plan_of(mailer.store, plan.plan_id))
+    signing = plan_composer(mailer, ledger.plan_of(mailer.store, plan.plan_id))
+    compose = signing.without_signature()
     messages = int(plan.summary["messages"])
     rest, done = letters(mailer, plan.plan_id, plan.campaign, plan.occurrence), 0
     with collector_aside() as collect:
         while some := list(islice(rest, _AT_ONCE)):
-            for one, letter, mail in _looked_at(found, compose, some, at, done):
+            for one, letter, mail in _looked_at(found, compose, signing, some, at, done):
                 digests[one.n] = mail.digest
                 _keep_sample(samples, folder, letter, mail)
             done += len(some)
@@ -93,9 +94,17 @@ def _letter(mailer: Mailer, entry: PlanEntry, campaign: str, occurrence: str) ->
 
 
 def _looked_at(
-    found: "_Findings", compose: Composer, some: Sequence[tuple[FrozenEntry, Letter | None]], at: datetime, before: int
+    found: "_Findings",
+    compose: Composer,
+    signing: Composer,
+    some: Sequence[tuple[FrozenEntry, Letter | None]],
+    at: datetime,
+    before: int,
 ) -> list[tuple[FrozenEntry, Letter, Mail]]:
-    """The mails of these entries, with all that is wrong with them noted in their order; `before`: how many came."""
+    """The mails of these entries, with all that is wrong with them noted in their order; `before`: how many came.
+
+    Signed are only those that are looked at as a receiver would, among them the first of each kind: the samples.
+    """
     made = iter(compose.compose_all([letter for _, letter in some if letter is not None], at))
     composed = [(one, letter, next(made) if letter is not None else None) for one, letter in some]
     # In a rehearsal on this machine every link leads to it: to say so of each would hide the rest.
@@ -110,10 +119,12 @@ def _looked_at(
             for finding in next(findings):
                 where = f"{letter.template.name} ({letter.template.language}), {finding.where}"
                 found.add(replace(finding, where=where), letter)
+            shown = mail[1]
             if found.is_due(letter, mail[0], number):
-                for finding in message.check_mail(mail[1].data, compose.expected(letter, mail[1])):
+                shown = signing.mail(letter, at)
+                for finding in message.check_mail(shown.data, signing.expected(letter, shown)):
                     found.add(finding, letter)
-            mails.append((one, letter, mail[1]))
+            mails.append((one, letter, shown))
         else:
             found.failed(letter, str(mail))
     return mails
