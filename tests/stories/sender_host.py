@@ -39,11 +39,11 @@ class Worker:
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
-        return not select.select([self.watch], [], [], 0)[0]
+        return not _has_ended(self.watch, 0)
 
     def rest(self, seconds: float) -> None:
         """Let it work, and be back at once when it ends."""
-        select.select([self.watch], [], [], seconds)
+        _has_ended(self.watch, seconds)
 
     def kill_if_alive(self) -> bool:
         """kill -9; back when it is gone. False: it had ended by itself."""
@@ -51,7 +51,7 @@ class Worker:
             return False
         with suppress(ProcessLookupError):  # it ends at this very moment
             self.signal(signal.SIGKILL)
-        assert select.select([self.watch], [], [], 10)[0]
+        assert _has_ended(self.watch, 10)
         return not self.said.exists()
 
     def signal(self, number: int) -> None:
@@ -60,11 +60,18 @@ class Worker:
 
     def wait(self, seconds: float = 120) -> dict[str, Any]:
         """What it said at its end; empty when it was killed."""
-        assert select.select([self.watch], [], [], seconds)[0], "it does not end"
+        assert _has_ended(self.watch, seconds), "it does not end"
         text = self.said.read_text() if self.said.exists() else "{}"
         found: dict[str, Any] = json.loads(text)
         assert "bug" not in found, found["bug"]
         return found
+
+
+def _has_ended(pidfd: int, seconds: float) -> bool:
+    """Whether it ends within this time; not by `select`, which knows no descriptor beyond 1023."""
+    watched = select.poll()
+    watched.register(pidfd, select.POLLIN)
+    return bool(watched.poll(seconds * 1000))
 
 
 class SenderHost:

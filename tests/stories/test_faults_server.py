@@ -19,9 +19,9 @@ FAULTS = (*AT_CONNECT, *AT_MAIL, *AT_RCPT, *AT_BODY, *AT_DOT)
 RARE = ("going", "closing", "kept_silent")  # a throttle slows everything down, as it should; silence takes its time
 
 
-def gone_wrong(trial: Trial, tag: str, senders: int) -> None:
+def gone_wrong(trial: Trial, tag: str, senders: int, tls: str = "required") -> None:
     """Two rounds in which all goes wrong that can; then the server is as it should be."""
-    trial.release(tag, timeout=PATIENCE, tls="required")
+    trial.release(tag, timeout=PATIENCE, tls=tls)
 
     trial.until(lambda: not trial.is_work_left(), senders)
     trial.wait()
@@ -50,6 +50,18 @@ def test_whatever_a_server_does_wrong_nobody_gets_two_and_nobody_is_lost(
         **DIALECTS[dialect],
     )
     gone_wrong(Trial(f"server at fault ({dialect})", host, shop, server, capsys), "some", senders=2)
+
+
+@pytest.mark.parametrize("dialect", ["pipelining", pytest.param("plain", marks=pytest.mark.soak)])
+def test_also_where_a_mail_goes_in_one_write(
+    host: SenderHost, sqlite_shop: Shop, faulty: Faulty, capsys: pytest.CaptureFixture[str], dialect: str
+) -> None:
+    faults = dict.fromkeys(FAULTS, 0.03) | dict.fromkeys(RARE, 0.01)
+    del faults["no_tls"]  # under TLS there is no such write
+    server = faulty(faults=faults, silence=2 * PATIENCE, **DIALECTS[dialect])
+
+    trial = Trial(f"server at fault ({dialect}, no TLS)", host, sqlite_shop, server, capsys)
+    gone_wrong(trial, "some", senders=2, tls="off")
 
 
 @pytest.mark.soak
