@@ -30,8 +30,8 @@ _SENT = MessageState.SENT  # asked of every answer: to look a member of an enume
 _STOPPED = Outcome(state=MessageState.DEFERRED, reason="stopped")
 _TAKEN_OVER = Outcome(state=MessageState.DEFERRED, reason="taken_over", reply="it slept past its lease")
 _FIRST_WINDOW = 20  # messages, until it is known how fast they go
-# Mails, one after the other: what makes them is still in the processor's caches then. Made between two others' ways
-# over the wire, each costs some percent more.
+# Mails, stage after stage: what a stage needs is still in the processor's caches then. Made one at a time, between two
+# others' ways over the wire, each costs a quarter more.
 _MADE_AT_ONCE = 16
 _SHORT_WAIT_SECONDS = 2.0  # waited for on the spot, with the batch in hand
 
