@@ -176,7 +176,7 @@ def _shape(part: FusedPart, written: Written, home: str, is_html: bool) -> Shape
 
 
 def _is_own(written: Written, piece: str) -> bool:
-    """Is it one of the engine's own addresses, or the beginning of one, of which `_is_fine` has looked at the host?"""
+    """Is it one of the engine's own addresses, or the beginning of one, of which `_is_sound` looks at the host?"""
     return type(piece) is Address and OWN in written.way and not written.form.has_markup
 
 
