@@ -1,6 +1,7 @@
 """The simulator's quick profiles against those of the audience, for every field, at any virtual moment."""
 
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -52,11 +53,13 @@ _PEOPLE = st.lists(
 
 
 @pytest.fixture(scope="module")
-def mailer(tmp_path_factory: pytest.TempPathFactory) -> Mailer:
+def mailer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailer]:
     folder: Path = tmp_path_factory.mktemp("profiles") / "shop"
     folder.mkdir()
     pipeline.init(folder, CONFIG)
-    return pipeline.open_mailer(folder)
+    opened = pipeline.open_mailer(folder)
+    yield opened
+    opened.store.close()
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -42,7 +42,7 @@ send = "note"
 
 
 @pytest.fixture
-def mailer(tmp_path: Path) -> Mailer:
+def mailer(tmp_path: Path) -> Iterator[Mailer]:
     folder = tmp_path / "shop"
     folder.mkdir()
     pipeline.init(folder, CONFIG)
@@ -54,7 +54,8 @@ def mailer(tmp_path: Path) -> Mailer:
             address = f"p{n}@shop.example"
             values = {"email": address, "address_key": address, "country": "FI", "mailing_consent": True}
             db.execute(contact.insert().values(values | {"created_at": NOW - timedelta(days=200), "changed": True}))
-    return mailer
+    yield mailer
+    mailer.store.close()
 
 
 @pytest.fixture
