@@ -1,5 +1,6 @@
 """Runs the migrations on the database that `engine.store` hands over."""
 
+from contextlib import closing
 from typing import Any
 
 from alembic import context
@@ -22,10 +23,8 @@ def plain_type(kind: str, item: Any, _context: AutogenContext) -> str | bool:
     return False
 
 
-store = Store(context.config.attributes["url"])
-with store.write() as connection:
+with closing(Store(context.config.attributes["url"])) as store, store.write() as connection:
     context.configure(
         connection=connection, target_metadata=metadata, render_item=plain_type, render_as_batch=store.is_sqlite
     )
     context.run_migrations()
-store.close()

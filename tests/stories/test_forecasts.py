@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -148,9 +149,9 @@ def test_who_bought_every_week_goes_on_so(mailer: Mailer) -> None:
 
 def test_who_fell_silent_long_ago_hardly_comes_back(tmp_path: Path) -> None:
     made = a_story(tmp_path).open()  # everybody bought once, half a year ago
-    buy_weekly(made, 15)
-
-    found = ask(made, days=70)
+    with closing(made.store):
+        buy_weekly(made, 15)
+        found = ask(made, days=70)
 
     assert found["orders"]["simulated"] < 15 * 10 + 40
 
