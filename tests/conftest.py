@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings
 
 from engine.store import Store, open_store, upgrade
+
+# No test asserts a time, neither does Hypothesis: the first example of one may load what all others find there.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

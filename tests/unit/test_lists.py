@@ -53,7 +53,7 @@ def test_sqlite_looks_them_up_and_not_at_every_row(sqlite_store: Store) -> None:
         assert plan[0][3].startswith(how), plan
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.lists(st.sampled_from(AWKWARD) | TEXTS))
 def test_texts_are_found_as_by_in(store: Store, wanted: list[str]) -> None:
     rows = [{"name": name, "value": ""} for name in {*AWKWARD, *wanted}]

@@ -225,7 +225,7 @@ QUESTIONS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(people=PEOPLE, then=MINUTES, questions=QUESTIONS)
 def test_sql_over_stored_profiles_selects_whom_python_selects_over_computed_ones(
     store: Store,

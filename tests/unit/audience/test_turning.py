@@ -130,7 +130,7 @@ def test_a_rule_that_holds_at_one_moment_alone_has_nothing_in_between() -> None:
     assert [] == in_between(AT + timedelta(microseconds=1), [])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sources=st.lists(st.one_of(conditions, atoms), min_size=8, max_size=8),
     born=borns,

@@ -54,7 +54,7 @@ def test_mails_arrive_byte_for_byte_over_one_connection(transport: Make) -> None
         assert 4 == sum("BDAT" in one for one in server._lines[0].heard)  # only the first mail asks
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.text("ab.\t ", max_size=5), max_size=6))
 def test_both_ways_say_the_same(transport: Make, lines: list[str]) -> None:
     chunks = Chunks()

@@ -587,7 +587,7 @@ def test_one_connection_serves_many_requests(resend: FakeResend, transport: Rese
 # ---------------------------------------------------------------- whatever happens
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.sampled_from(

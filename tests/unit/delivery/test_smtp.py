@@ -113,7 +113,7 @@ def test_an_idle_connection_is_left_for_a_new_one(inbox: Inbox, transport: Make)
     assert 2 == inbox.connections
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.text("ab.\t ", max_size=5), max_size=6))
 def test_dots_survive(inbox: Inbox, transport: Make, lines: list[str]) -> None:
     data = b"Subject: hi\r\n\r\n" + "".join(f"{line}\r\n" for line in lines).encode()

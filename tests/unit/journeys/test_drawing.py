@@ -127,7 +127,7 @@ def test_ways_of_other_versions_are_told_apart() -> None:
     assert as_text(WELCOME, older).endswith("42 steps were passed on ways that this version does not have\n")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(JOURNEYS)
 def test_every_step_that_can_be_reached_stands_in_the_outline_once(journey: Journey) -> None:
     lines = [line.lstrip("│├└─ ") for line in as_text(journey).splitlines()]
@@ -136,7 +136,7 @@ def test_every_step_that_can_be_reached_stands_in_the_outline_once(journey: Jour
     assert Counter(reached(journey)) == heads
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(JOURNEYS)
 def test_every_step_is_drawn_once_and_the_drawing_is_sound_xml(journey: Journey) -> None:
     svg = as_svg(journey)
@@ -145,7 +145,7 @@ def test_every_step_is_drawn_once_and_the_drawing_is_sound_xml(journey: Journey)
     assert Counter([*"abcdefgh", *([END] if to_end else [])]) == Counter(step_ids(svg))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] != pair[1]), max_size=25))
 def test_no_box_and_no_label_stands_on_another(pairs: list[tuple[int, int]]) -> None:
     boxes = [Box(id=str(n), width=100, height=40 + 7 * n) for n in range(10)]

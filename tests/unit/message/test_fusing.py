@@ -49,7 +49,7 @@ CONTEXT: dict[str, Any] = {
 LOOP = '{% for c in buy_again %}<a href="{{ (c.url) | _link(3) }}">{{ c.title }}</a>{{ loop.index }}{% endfor %}'
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     html=bodies(VALUES, "links.unsubscribe", 2),
     text=bodies(VALUES, "links.unsubscribe", 2),
@@ -62,7 +62,7 @@ def test_any_template_says_the_same_both_ways(
     check(written(html, text, subject="For {{ city }}", preheader="{{ given_name }}"), context, addresses)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     before=bodies(VALUES, "links.unsubscribe", 1),
     failing=st.sampled_from(FAILING),

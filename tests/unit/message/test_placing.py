@@ -216,7 +216,7 @@ def test_nasty_names_stay_in_their_places(everywhere: CompiledTemplate, value: s
     assert_kept_in_place(everywhere, value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.one_of(
         st.text(min_size=1, max_size=40),

@@ -36,7 +36,7 @@ CONTEXT: dict[str, Any] = {
 FRAME = "<html><body><p>{}</p></body></html>"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     html=bodies(VALUES, "links.unsubscribe", 2),
     text=bodies(VALUES, "links.unsubscribe", 2),
@@ -52,7 +52,7 @@ def test_any_message_has_the_same_findings_both_ways(
         check_findings(found)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     before=st.sampled_from(
         ["", "Hi ", "\nHi", "good ", "No", "lorem ", "Missing(", "%", "{{ '{' }}", "[", "*|", "a ", "N"]

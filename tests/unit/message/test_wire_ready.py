@@ -40,7 +40,7 @@ def mail_of(said: Encoded | Rendered, name: str, subject: str) -> Mail | None:
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     html=bodies(VALUES, "links.unsubscribe", 2),
     text=bodies(VALUES, "links.unsubscribe", 2),

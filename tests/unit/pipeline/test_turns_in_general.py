@@ -55,7 +55,7 @@ _LIMITS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(campaigns=st.lists(_CAMPAIGN, min_size=1, max_size=7), said=_LIMITS, people=st.integers(1, 2))
 def test_caps_priorities_and_expiry_hold_together(
     sqlite_store: Store, tmp_path: Path, campaigns: list[dict[str, Any]], said: dict[str, Any], people: int

@@ -108,7 +108,7 @@ class Whole:
         return self._profile
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=RULES, who=PEOPLE, turns=TURNS)
 def test_a_prepared_rule_answers_as_the_outlook_does(text: str, who: Profile, turns: dict[str, datetime]) -> None:
     rule = rules.check(text, "", SEGMENTS)

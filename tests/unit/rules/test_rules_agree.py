@@ -142,7 +142,7 @@ conditions = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(sources=st.lists(conditions, min_size=1, max_size=6), everybody=st.lists(profiles, min_size=1, max_size=5))
 def test_a_rule_means_the_same_in_python_sql_and_templates(
     databases: Databases, sources: list[str], everybody: list[Profile]
@@ -156,7 +156,7 @@ def test_a_rule_means_the_same_in_python_sql_and_templates(
     assert expected == in_template(rules, everybody)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(source=conditions)
 def test_the_text_of_a_rules_tree_reads_as_the_same_rule(source: str) -> None:
     tree = check(source, segments=SEGMENTS).tree

@@ -68,7 +68,7 @@ def test_head_is_answered_without_a_body(calm_site: Site) -> None:
 # ---------------------------------------------------------------- links that are not ours
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from("cupv"),
     place=st.integers(0, 42),

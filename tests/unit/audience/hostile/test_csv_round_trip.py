@@ -40,7 +40,7 @@ def read(path: Path) -> list[tuple[str, str]]:
     ends=st.sampled_from(["\n", "\r\n"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_written_in_any_dialect_come_in_as_they_were(
     tmp_path: Path, rows: Any, delimiter: str, quoting: Any, ends: str, encoding: str
 ) -> None:
@@ -51,7 +51,7 @@ def test_rows_written_in_any_dialect_come_in_as_they_were(
 
 
 @given(rows=st.lists(st.tuples(_WESTERN, _WESTERN), min_size=1, max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_old_western_encoding_comes_in_as_it_was(tmp_path: Path, file: Callable[..., Path], rows: Any) -> None:
     given_rows = [("Väinö élan", "Ålesund"), *rows]  # enough to tell it from UTF-8
     path = file(written(given_rows, ";", csv.QUOTE_ALL, "\r\n").encode("cp1252"))

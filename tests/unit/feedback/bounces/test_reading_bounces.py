@@ -150,7 +150,7 @@ def test_any_bytes_are_read(raw: bytes) -> None:
     assert _is_sound(read_notice(raw))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_damaged_bounce_is_read(data: st.DataObject) -> None:
     raw = bytearray(_sample(data.draw(st.sampled_from(sorted(EXPECTED)))))

@@ -62,7 +62,7 @@ def mailer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailer]:
     opened.store.close()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(people=_PEOPLE, ahead=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 80 * 24 * 60)), max_size=4))
 def test_every_field_is_as_the_audience_has_it_before_and_after_simulated_orders(
     mailer: Mailer, people: list, ahead: list[tuple[int, int]]
