@@ -23,8 +23,8 @@ DATA = b"Subject: hi\r\n\r\nhello\r\n"
 Make = Callable[..., SmtpTransport]
 
 
-def to(name: str, says: Callable[[], Outcome | None] = lambda: None) -> Offer:
-    mail = Mail(delivery_id=name, envelope_from="b@b.test", recipient=f"{name}@a.test", data=DATA, digest="x")
+def to(name: str, says: Callable[[], Outcome | None] = lambda: None, data: bytes = DATA) -> Offer:
+    mail = Mail(delivery_id=name, envelope_from="b@b.test", recipient=f"{name}@a.test", data=data, digest="x")
     return Offer(ord(name), mail, says)
 
 
@@ -59,6 +59,18 @@ def take_mail(line: Line, answer: str = "250 stored") -> None:
     line.take_envelope()
     line.take_body()
     line.say(answer)
+
+
+def taking(mails: int) -> Callable[[Line], None]:
+    """A server that takes so many mails, and hears the goodbye."""
+
+    def whole(line: Line) -> None:
+        line.greet("PIPELINING")
+        for _ in range(mails):
+            take_mail(line)
+        line.hear()
+
+    return whole
 
 
 # ---------------------------------------------------------------- what overlaps
@@ -160,12 +172,7 @@ def test_who_says_no_at_the_dot_leaves_the_next_one_unsaid(transport: Make) -> N
         while (said := line.hear()) != "":
             heard.append(said)
 
-    def second(line: Line) -> None:
-        line.greet("PIPELINING")
-        take_mail(line)
-        line.hear()
-
-    with scripted(first, second) as server:
+    with scripted(first, taking(1)) as server:
         answers = ends(transport(server.port), to("a"), to("b", lambda: skip), to("c"))
 
     assert [("a", "sent", ""), ("b", "skipped", "opted_out"), ("c", "sent", "")] == answers
@@ -177,9 +184,7 @@ def test_who_says_no_at_the_dot_leaves_the_next_one_unsaid(transport: Make) -> N
 
 def large(name: str, says: Callable[[], Outcome | None] = lambda: None) -> Offer:
     """A mail that a narrow wire takes only in part."""
-    data = DATA + (b"x" * 70 + b"\r\n") * 6_000
-    mail = Mail(delivery_id=name, envelope_from="b@b.test", recipient=f"{name}@a.test", data=data, digest="x")
-    return Offer(ord(name), mail, says)
+    return to(name, says, DATA + (b"x" * 70 + b"\r\n") * 6_000)
 
 
 def narrowed(relay: SmtpTransport) -> None:
@@ -258,12 +263,7 @@ def test_who_opted_out_while_the_rest_was_on_its_way_gets_no_dot(transport: Make
         except OSError:
             heard.append("hung up")
 
-    def whole(line: Line) -> None:
-        line.greet("PIPELINING")
-        take_mail(line)
-        line.hear()
-
-    with scripted(slow, whole) as server:
+    with scripted(slow, taking(1)) as server:
         relay = transport(server.port)
         ends(relay, to("a"))
         narrowed(relay)
@@ -283,13 +283,7 @@ def test_a_connection_lost_while_the_wire_holds_a_mail_in_part_is_no_doubt(trans
         line.take_envelope()
         line.hear()
 
-    def whole(line: Line) -> None:
-        line.greet("PIPELINING")
-        take_mail(line)
-        take_mail(line)
-        line.hear()
-
-    with scripted(torn, whole) as server:
+    with scripted(torn, taking(2)) as server:
         relay = transport(server.port)
         ends(relay, to("a"))
         narrowed(relay)
@@ -313,16 +307,11 @@ def test_a_connection_lost_before_any_of_a_mail_was_taken_is_no_doubt(transport:
         line.socket.close()
         gone.set()
 
-    def whole(line: Line) -> None:
-        line.greet("PIPELINING")
-        take_mail(line)
-        line.hear()
-
     def look() -> None:
         asked.set()
         assert gone.wait(5)
 
-    with scripted(torn, whole) as server:
+    with scripted(torn, taking(1)) as server:
         answers = ends(transport(server.port), to("a"), to("b", look))
 
         assert 2 == server.connections
@@ -363,13 +352,7 @@ def test_a_lost_answer_leaves_one_in_doubt_and_the_begun_one_goes_once_over_a_ne
         if last_word:
             line.say(last_word)
 
-    def whole(line: Line) -> None:
-        line.greet("PIPELINING")
-        take_mail(line)
-        take_mail(line)
-        line.hear()
-
-    with scripted(lost, whole) as server:
+    with scripted(lost, taking(2)) as server:
         answers = ends(transport(server.port), to("a"), to("b"), to("c"))
 
         assert 2 == server.connections
