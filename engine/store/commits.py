@@ -16,8 +16,9 @@ The bytes are those of our connection's database, and can be read at any moment:
   there, by mremap(2) with an old size of 0. That mapping is ours, nobody else can unmap or move it: no address here is
   ever stale. Only a file cut short by a stranger could fault, under SQLite's own mapping just as well.
 - Each connection in WAL mode maps its WAL-index from its first read until it is closed. If only one file is mapped
-  that could be one, it is that of our connection; and it must still be named after the database. Are there several, as
-  when a database was put in the place of another one that is still open, then we don't guess.
+  that could be one, it is that of our connection; and it must still be named after the database. Are there several,
+  as when a database was put in the place of another one that is still open, then it is the one that is locked while
+  our connection reads (/proc/locks). Are several read just then, then we don't guess.
 - While our connection is open nobody can end WAL mode, make the file anew or delete it: SQLite's own locks. A new
   file put in its place by hand is not what our connection reads, and a mark speaks of what it reads.
 
@@ -27,18 +28,21 @@ is no mark, and whoever wants to know asks by SQL.
 
 import ctypes
 import mmap
+import os
 import sqlite3
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 _MAPS = Path("/proc/self/maps")
+_LOCKS = Path("/proc/locks")
 _INDEX_SIZE = 32768  # SQLite maps its WAL-index in pieces of at least this size
 _HEADER = 48  # bytes, twice
 _VERSION = (3007000).to_bytes(4, sys.byteorder)
 _IS_INIT = 12  # where it is told that the header is valid, by a 1
 _SALTS = slice(32, 40)
+_READERS = range(123, 128)  # the bytes of the WAL-index of which a reader locks one (sqlite.org/walformat.html, 2.3)
 _NO_SALTS = bytes(8)  # of a log that was found empty: such a header could come twice
 _MAY_MOVE = 1
 _FAILED = ctypes.c_void_p(-1).value
@@ -85,7 +89,9 @@ def _own_mapping(connection: sqlite3.Connection) -> int | None:
     """The address of a second mapping, which is ours, of what the connection has mapped."""
     index = _index_of(connection)
     found = [one for one in _mapped() if one.size >= _INDEX_SIZE]
-    if not index or {one.file[2] for one in found} != {index} or len({one.file for one in found}) != 1:
+    if len({one.file for one in found}) > 1:
+        found = _read_by(connection, found)
+    if not index or {one.file[2] for one in found} != {index}:
         return None
     own: int | None = _libc().mremap(found[0].address, 0, mmap.PAGESIZE, _MAY_MOVE)
     if own in (None, _FAILED):
@@ -101,6 +107,15 @@ def _index_of(connection: sqlite3.Connection) -> str:
     connection.execute("PRAGMA schema_version").fetchall()  # reads the database: from now on the index is mapped
     databases = connection.execute("PRAGMA database_list").fetchall()
     return next((f"{file}-shm" for _, name, file in databases if name == "main" and file), "")
+
+
+def _read_by(connection: sqlite3.Connection, mapped: list[_Mapped]) -> list[_Mapped]:
+    """What of this is the WAL-index of the connection; nothing where other databases are read just now, too."""
+    with closing(connection.execute("SELECT name FROM sqlite_master")) as _a_reader_until_it_is_closed:
+        lines = [line.split() for line in _LOCKS.read_text().split("\n")]
+    ours = [line[-3:] for line in lines if len(line) >= 8 and line[-4] == str(os.getpid())]
+    read = {where for where, first, _ in ours if int(first) in _READERS}
+    return [one for one in mapped if {f"{one.file[0]}:{one.file[1]}"} == read]
 
 
 def _mapped() -> list[_Mapped]:

@@ -127,14 +127,32 @@ def test_there_is_no_mark_in_memory() -> None:
         assert commits.mark() is None
 
 
-def test_with_two_databases_open_nobody_guesses_which_is_ours(
-    ours: sqlite3.Connection, file: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Another database that this process has open."""
     with opened(tmp_path / "another.db") as other:
         other.execute("PRAGMA journal_mode=WAL")
         other.execute("CREATE TABLE t (n)")
-        with closing(Commits(ours)) as commits:
-            assert commits.mark() is None
+        yield other
+
+
+def test_of_two_open_databases_ours_is_told_by_its_lock(
+    ours: sqlite3.Connection, other: sqlite3.Connection, write: Callable[[str], object]
+) -> None:
+    with closing(Commits(ours)) as commits:
+        mark = commits.mark()
+        assert mark is not None
+        other.execute("INSERT INTO t VALUES (1)")
+        assert commits.are_still(mark)
+        write(WRITE)
+        assert not commits.are_still(mark)
+
+
+def test_while_another_database_is_read_nobody_guesses_which_is_ours(
+    ours: sqlite3.Connection, other: sqlite3.Connection
+) -> None:
+    with closing(other.execute("SELECT name FROM sqlite_master")), closing(Commits(ours)) as commits:
+        assert commits.mark() is None
     with closing(Commits(ours)) as commits:
         assert commits.mark() is not None
 

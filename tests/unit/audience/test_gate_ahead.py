@@ -197,9 +197,11 @@ def test_opt_outs_are_seen_after_the_log_was_emptied(gate: audience.Gate, write:
 def test_where_commits_cannot_be_told_each_look_is_a_statement(
     shop: Store, keys: Keys, write: Write, tmp_path: Path
 ) -> None:
-    with closing(sqlite3.connect(tmp_path / "another.db")) as other:  # which of the two is ours can't be told
+    with closing(sqlite3.connect(tmp_path / "another.db", isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode=WAL")
         other.execute("CREATE TABLE t (n)")
+        other.execute("BEGIN")
+        other.execute("SELECT n FROM t").fetchall()  # which of the two is ours can't be told while both are read
         with closing(audience.gate(shop, keys)) as gate:
             gate.expect(PEOPLE)
             asked = statements(gate)
