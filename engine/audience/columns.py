@@ -111,7 +111,7 @@ class Header:
                 f"{self._path}: the first line looks like data, not like names of columns; "
                 f"put a header above it that names the column {wanted}"
             )
-        close = nearest(choice[0], header)
+        close = nearest(choice[0], [name for name in header if not self._meaning(plain(name))[1]])
         cure = f"--map {close.split(chr(39))[1]}={choice[0]}" if close else f"--map theirs={choice[0]}"
         return f"{self._path}: the column {wanted} is missing{close}; say `{cure}`, or rename the column"
 

@@ -137,7 +137,8 @@ ORDERS = Kind(
         + """
 order_id: order_number order_no order
 line_no: line line_number
-ordered_at: order_date date created_at purchased_at purchase_date
+ordered_at: order_date order_time order_datetime ordered_on placed_at placed_on order_placed_at
+ordered_at: date datetime timestamp created_at purchased_at purchased_on purchase_date
 product_id: sku product item_id
 quantity: qty
 unit_price: price item_price

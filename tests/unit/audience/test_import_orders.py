@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from engine.audience import ImportResult
+from engine.errors import BadFile
 from engine.model import RefusedRow
 from engine.store import Store
 from engine.store.tables import contact, order_line, orders
@@ -54,6 +55,17 @@ def test_a_basket_arrives_line_by_line(store: Store, take: Take, people: People)
         )
         for row in lines_in(store)
     ]
+
+
+@pytest.mark.parametrize("name", ["placed_at", "Order date", "Timestamp", "purchased on"])
+def test_the_moment_of_an_order_is_understood_by_other_names(sqlite_store: Store, take: Take, name: str) -> None:
+    take(sqlite_store, "orders", f"order_id,email,{name},product_id\nO1,anna@shop.test,2026-01-02 10:00,P1\n")
+    assert [datetime(2026, 1, 2, 8, tzinfo=UTC)] == [line.ordered_at for line in lines_in(sqlite_store)]
+
+
+def test_a_column_that_is_understood_is_not_proposed_for_a_missing_one(sqlite_store: Store, take: Take) -> None:
+    with pytest.raises(BadFile, match="column ordered_at is missing; say `--map theirs=ordered_at`"):
+        take(sqlite_store, "orders", "order_id,email,bestellt\nO1,anna@shop.test,2026-01-02\n")
 
 
 def test_an_unknown_buyer_becomes_a_contact_without_consent(store: Store, take: Take, people: People) -> None:
