@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from engine import audience, ledger
+from engine import audience, ledger, replies
 from engine.errors import UnknownCampaign
 from engine.ledger import Chapter
-from engine.model import EntryState, PlanState
+from engine.model import EntryState, MessageState, PlanState
 from engine.pipeline.planning import audience_rules, load_campaign
 from engine.pipeline.workspace import Mailer
 
@@ -150,11 +150,18 @@ def chapter_steps(chapter: Chapter) -> list[dict[str, Any]]:
         steps.append(
             {"what": f"attempt {one.n}", "value": f"{one.at:%Y-%m-%d %H:%M:%S} UTC by {one.transport}: {said}"}
         )
-    steps.append({"what": "message", "value": " ".join((chapter.message.state.value, chapter.message.reason)).strip()})
+    state, reason = chapter.message.state, chapter.message.reason
+    told = f"{state.value} {reason}: {_in_words(state, reason)}" if reason else state.value
+    steps.append({"what": "message", "value": told})
     for response in chapter.message.responses:
         verdict = f" by a {response.verdict.value}" if response.verdict else ""
         steps.append({"what": response.kind, "value": f"{response.at:%Y-%m-%d %H:%M:%S} UTC{verdict}"})
     return steps
+
+
+def _in_words(state: MessageState, reason: str) -> str:
+    """`expired` is one thing of a mail that was tried, another of one that was not."""
+    return _REASONS.get(reason, reason) if state is MessageState.SKIPPED else replies.meaning(reason)
 
 
 def _state(chapter: Chapter | None) -> tuple[str, str]:
@@ -169,11 +176,11 @@ def _answer(chapter: Chapter | None, name: str | None) -> str:
     if chapter is None:
         return f"She is in no plan of {name}." if name else "No plan names her."
     if chapter.message is not None:
-        state, reason = chapter.message.state.value, chapter.message.reason
-        why_not = f": {_REASONS.get(reason, reason)}" if reason else ""
+        state, reason = chapter.message.state, chapter.message.reason
+        why_not = f": {_in_words(state, reason)}" if reason else ""
         if (waits := chapter.message.postponed) is not None:
             why_not = f" and waits until {waits.until:%Y-%m-%d %H:%M} UTC: {_WAITS_FOR[waits.waits_for]}"
-        return f"Her message of {chapter.campaign} ({chapter.variant}) is {state}{why_not}."
+        return f"Her message of {chapter.campaign} ({chapter.variant}) is {state.value}{why_not}."
     if chapter.state is EntryState.HOLDOUT:
         return f"She gets nothing of {chapter.campaign}: the lot put her into the holdout, to measure against."
     if chapter.state is EntryState.SKIPPED:

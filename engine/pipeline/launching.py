@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from engine import delivery, ledger
+from engine import delivery, ledger, replies
 from engine.clock import Clock
 from engine.config import load_settings
 from engine.errors import BadConfig, Refused, StoreUnavailable, TransportUnavailable, UnknownCampaign
@@ -318,6 +318,7 @@ def _result(mailer: Mailer, plan_id: int, faults: list[str], *, stopped: bool) -
     notes = list(faults)
     if counts["refused"]:
         notes.append(f"refused: {_reasons(counts['refused_by'])}")
+        notes += [f"  {word}: {replies.meaning(word)}" for word in counts["refused_by"]]
     if counts["skipped"]:
         notes.append(f"skipped: {_reasons(counts['skipped_by'])}")
     notes += questions(mailer, plan.campaign)

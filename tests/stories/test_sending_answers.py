@@ -50,6 +50,10 @@ def test_a_refusal_is_final(shop: Shop, sink: Sink) -> None:
 
     assert (FEW - 2, 2, 0) == (sent.counts["sent"], sent.counts["refused"], sent.counts["deferred"])
     assert "refused: 1 blocked, 1 unknown_address" in sent.notes
+    assert "  unknown_address: there is no such mailbox" in sent.notes
+    told = pipeline.why(mailer, address(3), "story", mailer.clock())
+    assert ("refused", "unknown_address") == (told["state"], told["reason"])
+    assert "is refused: there is no such mailbox." in told["answer"]
     assert sent.counts == again.counts
     found = standings(mailer, sent.plan_id)
     assert {address(3), address(4)} == in_state(found, MessageState.REFUSED)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine.model import NoticeKind
-from engine.replies import ACTIONS, COUNTING, action_of, has_counted_up, word_of
+from engine.replies import ACTIONS, COUNTING, MEANINGS, action_of, has_counted_up, word_of
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
@@ -82,3 +82,8 @@ def test_an_address_is_suppressed_after_enough_refusals_far_enough_apart(
 )
 def test_one_word_says_what_a_returned_mail_does(expected: str, kind: NoticeKind, reason: str) -> None:
     assert expected == word_of(kind, reason)
+
+
+def test_every_reason_word_is_said_in_words_of_its_own() -> None:
+    assert ACTIONS.keys() == MEANINGS.keys()
+    assert len(MEANINGS) == len(set(MEANINGS.values()))
