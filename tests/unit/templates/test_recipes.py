@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from sample_readers import (
     ADDRESSES,
+    AT,
     CHROMIUM,
     CHROMIUM_SWITCHES,
     LANGUAGES,
@@ -23,7 +24,7 @@ from sample_readers import (
 )
 
 from engine.locale import money
-from engine.message import compile_template, findings_in, lint_template
+from engine.message import compile_template, context_for, findings_in, lint_template, render
 from engine.model import Card, Picks, Severity
 
 READERS = {
@@ -293,6 +294,36 @@ def test_persian_cells_run_from_right_to_left(recipe: str, browser: Browser) -> 
     assert [] == [text for text, way, _ in said if way != "rtl" and text != "COMEBACK15"]
     assert [] == [text for text, _, align in said if align not in {"right", "start", "center", "-webkit-center"}]
     assert first_card > second_card
+
+
+_RUNS = """said => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let one; one = texts.nextNode();) {
+        const at = one.data.indexOf(said);
+        if (at < 0) continue;
+        const x = place => { const r = document.createRange(); r.setStart(one, place); r.setEnd(one, place + 1);
+                             return r.getBoundingClientRect().x; };
+        return x(at) < x(at + said.length - 1) ? "forwards" : "backwards";
+    }
+}"""
+
+
+@pytest.mark.parametrize("recipe", ["winback", "loyalty"])
+def test_what_a_shop_says_in_english_runs_forwards_in_a_persian_mail(recipe: str, browser: Browser) -> None:
+    shop = replace(shop_of("en"), name="24 Seven", postal_address="1 Market Street, Dover", languages=("fa",))
+    template = compile_template(TEMPLATES / recipe, {}, shop)["fa"]
+    profile, picks = full_reader("fa")
+    goods = tuple(replace(one, title="2 Peaks") for one in picks.buy_again)
+    bought = tuple(replace(one, title="7 Seas", url=url) for one in picks.last_purchases for url in ("", one.url))
+    seen = replace(picks, buy_again=goods, new_for_you=goods, last_purchases=bought)
+    html = render(template, context_for(template, profile, seen, shop, AT), ADDRESSES).html
+
+    page = browser.new_page(viewport={"width": 800, "height": 800})
+    page.set_content(html, wait_until="commit")
+    found = {said: page.evaluate(_RUNS, said) for said in ("24 Seven", shop.postal_address, "2 Peaks", "7 Seas")}
+    page.close()
+
+    assert dict.fromkeys(found, "forwards") == found
 
 
 # ---------------------------------------------------------------- reading the result
