@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from engine import ledger
 from engine.audience.address import Address
 from engine.audience.bulk import write_many
 from engine.audience.consent import Purpose, Reason, Statement, suppressions, takes_effect, write_statements
@@ -161,7 +162,7 @@ def write_contacts(store: Store, db: sa.Connection, keys: Keys, lines: Lines[Con
         else:
             written.unchanged += 1
         touched[id(one)] = one
-    _flush(store, db, people, touched.values())
+    _flush(store, db, people, touched.values(), at)
     written.standing = {one.id: one.standing for one in touched.values() if one.id is not None}
     return written
 
@@ -250,8 +251,9 @@ def _state(one: _Person, statement: Statement, at: datetime) -> _Effect:
     return _Effect.WITHHELD if statement.given and stands is False else _Effect.NONE
 
 
-def _flush(store: Store, db: sa.Connection, people: People, touched: Iterable[_Person]) -> None:
+def _flush(store: Store, db: sa.Connection, people: People, touched: Iterable[_Person], at: datetime) -> None:
     people.insert_new(store, db)
+    ledger.note_moves(db, store, people.movers, at)  # a bounce of the old mailbox says nothing of the new one
     moved = [one for one in people.known if one.is_touched]
     rows = [
         {f"new_{name}": value for name, value in _columns(one, _WRITTEN).items()} | {"this": one.id} for one in moved

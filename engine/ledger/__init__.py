@@ -116,9 +116,11 @@ from engine.ledger.returns import (
     UNSUBSCRIBED,
     add_return,
     address_record,
+    has_moved,
     is_answered,
     is_known,
     latest_to,
+    note_moves,
     refused_since,
 )
 from engine.ledger.runnable import Runnable, left_alone, runnable
@@ -274,6 +276,7 @@ __all__ = [
     "freeze",
     "give_back",
     "hand_back",
+    "has_moved",
     "heartbeat",
     "held_up",
     "history",
@@ -319,6 +322,7 @@ __all__ = [
     "note",
     "note_causes",
     "note_failure",
+    "note_moves",
     "note_success",
     "note_tick",
     "note_told",

@@ -1,7 +1,8 @@
 """What did other machines say of a message after its dot, and what is known of a mailbox that says no again and again?
 
 Bounces and complaints are events of the contact. `bounce:ID` and `complaint:ID` are certain: they carried the
-message's own id. `bounce_claim:ID` is what somebody said about an address, without it.
+message's own id. `bounce_claim:ID` is what somebody said about an address, without it. `address_changed` says from
+when on the contact has another address: what was said of messages before speaks of an address that we don't have.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +17,13 @@ from engine.ledger.events import BOUNCE
 from engine.ledger.touching import touch
 from engine.model import MessageState
 from engine.replies import COUNTING
-from engine.store import Store
+from engine.store import Store, to_micros
 from engine.store.tables import attempt, contact, event, hit, message, plan
 
 COMPLAINT = "complaint"
 CLAIM = "bounce_claim"
 _NO = (MessageState.REFUSED, MessageState.DEFERRED)
+_MOVED = "address_changed"
 UNSUBSCRIBED = "unsubscribed"  # told by a provider: kept, so that a repetition undoes no later yes
 
 
@@ -53,6 +55,22 @@ def is_known(store: Store, kind: str, key: str) -> bool:
         return db.scalar(sa.select(event.c.id).where(event.c.event_id == f"{kind}:{key}")) is not None
 
 
+def note_moves(db: sa.Connection, store: Store, contact_ids: Iterable[int], at: datetime) -> None:
+    """These contacts have another address from now on; in the caller's transaction."""
+    rows = [
+        {"event_id": f"{_MOVED}:{one}:{to_micros(at)}", "contact_id": one, "kind": _MOVED, "at": at}
+        for one in contact_ids
+    ]
+    if rows:
+        db.execute(store.insert(event).on_conflict_do_nothing(), rows)
+
+
+def has_moved(store: Store, contact_id: int, since: datetime) -> bool:
+    """Whether this contact has another address than at that moment."""
+    with store.read() as db:
+        return db.scalar(sa.select(event.c.id).where(*_moves_of(contact_id), event.c.at >= since).limit(1)) is not None
+
+
 def latest_to(store: Store, contact_id: int, since: datetime, until: datetime) -> str | None:
     """The delivery id of the last message that went out to this contact in that time, as far as is known."""
     out = (MessageState.SENT, MessageState.UNCERTAIN)
@@ -76,11 +94,16 @@ def is_answered(store: Store, delivery_id: str) -> bool:
 
 
 def refused_since(store: Store, reasons: Sequence[str], since: datetime) -> list[tuple[int, str]]:
-    """Whose messages of the plans released since then were refused or put off for one of these reasons."""
+    """Whose messages of the plans released since then were refused or put off for one of these reasons.
+
+    Not those who have another address since.
+    """
+    tried_at = sa.select(sa.func.max(attempt.c.at)).where(attempt.c.message_id == message.c.id).scalar_subquery()
+    moved = sa.exists().where(*_moves_of(message.c.contact_id), event.c.at >= tried_at)
     wanted = (
         sa.select(message.c.contact_id, message.c.reason)
         .join(plan, plan.c.id == message.c.plan_id)
-        .where(plan.c.released_at >= since, message.c.state.in_(_NO), message.c.reason.in_(list(reasons)))
+        .where(plan.c.released_at >= since, message.c.state.in_(_NO), message.c.reason.in_(list(reasons)), ~moved)
         .order_by(message.c.id)
     )
     with store.read() as db:
@@ -91,6 +114,7 @@ def address_record(store: Store, contact_id: int, claimed_as: str) -> AddressRec
     """What servers said of this contact's mailbox: live answers, bounces, and claims (which count as `claimed_as`).
 
     A bounce counts at the hour its message went out: that hour is ours, and a fetch once a week makes no burst of it.
+    What was said before she got the address that she has now is left out.
     """
     mine = message.c.contact_id == contact_id
     ended = sa.select(message.c.delivery_id, message.c.state, message.c.sent_at).where(mine)
@@ -107,12 +131,19 @@ def address_record(store: Store, contact_id: int, claimed_as: str) -> AddressRec
         taken = {row.delivery_id: row.sent_at for row in db.execute(ended) if row.state == MessageState.SENT}
         said = {row.delivery_id: (row.reason, row.at) for row in db.execute(live)}  # the last of a message's answers
         returned = {row.event_id.partition(":")[2]: row for row in db.execute(told)}
+        moved_at = db.scalar(sa.select(sa.func.max(event.c.at)).where(*_moves_of(contact_id)))
     answers = [one for delivery_id, one in said.items() if delivery_id not in taken]
     for delivery_id, row in returned.items():
         if delivery_id in taken:
             reason = claimed_as if row.kind == CLAIM else str(row.properties.get("counts_as", ""))
             answers.append((reason, taken.pop(delivery_id)))
+    if moved_at is not None:
+        answers = [one for one in answers if one[1] > moved_at]
     return AddressRecord(refusals=_in_a_row(answers, max(taken.values(), default=None)))
+
+
+def _moves_of(contact_id: int | sa.ColumnElement[int]) -> tuple[sa.ColumnElement[bool], ...]:
+    return event.c.contact_id == contact_id, event.c.kind == _MOVED
 
 
 def _in_a_row(answers: Iterable[tuple[str, datetime]], took_at: datetime | None) -> dict[str, list[datetime]]:

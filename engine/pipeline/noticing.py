@@ -142,7 +142,7 @@ def _apply(mailer: Mailer, notice: Notice, match: _Match, at: datetime) -> Effec
 
 
 def _bounced(mailer: Mailer, notice: Notice, match: _Match, at: datetime) -> Effect:
-    """The bounce of another address than hers (a forwarder's target) speaks of hers only if it happens again."""
+    """The bounce of another address than hers (a forwarder's target, her old one) counts only if it happens again."""
     counts_as = notice.reason if _is_hers(mailer, notice, match) else _weakened(notice.reason)
     if match.sent is None:  # a provider's word, of a message that is long gone
         return address_consequence(mailer, match.contact_id, counts_as, at, notice.source)
@@ -190,7 +190,13 @@ def _opted_out(mailer: Mailer, notice: Notice, match: _Match, at: datetime) -> E
 
 
 def _is_hers(mailer: Mailer, notice: Notice, match: _Match) -> bool:
-    """Whether the address that bounced is the one we know her by; what names none is taken for hers."""
+    """Whether the address that bounced is the one we know her by; what names none is taken for hers.
+
+    Not if she has another one since: the old one's bounce would shut out the new.
+    """
+    sent = match.sent
+    if sent is not None and ledger.has_moved(mailer.store, match.contact_id, sent.sent_at or sent.send_at):
+        return False
     if not notice.recipient or notice.source in SIGNED:
         return True
     try:

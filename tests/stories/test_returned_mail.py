@@ -1,7 +1,8 @@
 """A campaign goes out, and mail comes back: who is believed, who is never mailed again, what is only kept in mind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -37,12 +38,14 @@ class Story:
         self.opened = self.opened or self.shop.open()
         return replace(self.opened, clock=clock_set_to(self.at))
 
-    def send(self, more: str = "") -> Mailer:
+    def send(self, more: str = "", more_people: Sequence[str] = ()) -> Mailer:
         """The campaign goes out once more to all the few."""
         mailer = self.mailer()
         name, occurrence = self.shop.campaign("few", more=more), f"round {len(self.plans)}"
         file = self.shop.folder / "campaigns" / "story.toml"
-        file.write_text(file.read_text().replace("'few' in tags", f"email in {[address(n) for n in range(FEW)]}"))
+        file.write_text(
+            file.read_text().replace("'few' in tags", f"email in {[*map(address, range(FEW)), *more_people]}")
+        )
         sent = pipeline.send(mailer, name, None, occurrence, self.at, agreed, quiet)
         self.plans.append(sent.plan_id)
         return mailer
@@ -56,6 +59,10 @@ class Story:
     def id_of(self, number: int) -> str:
         """The delivery id of the last mail to this one of the few."""
         return standings(self.mailer(), self.plans[-1])[address(number)].message_id
+
+    def id_of_contact(self, email: str) -> str:
+        """The same, by the address that the shop knows now."""
+        return standings(self.mailer(), self.plans[-1])[email].message_id
 
     def state(self, number: int) -> MessageState:
         return standings(self.mailer(), self.plans[-1])[address(number)].state
@@ -402,6 +409,86 @@ def test_a_mailbox_that_is_not_there_is_told(sqlite_story: Story) -> None:
 
     with pytest.raises(MailboxUnavailable, match="is no Maildir"):
         sqlite_story.fetch()
+
+
+# ---------------------------------------------------------------- another address since
+
+
+MOVED_TO = "anna.new@shop.test"
+
+
+def _moves(story: Story, number: int) -> None:
+    """The shop learns that one of the few has another address."""
+    head = "email,external_id,given_name,mailing_consent,mailing_consent_at,consent_source\n"
+    for email in (address(number), MOVED_TO):
+        story.shop.import_text("contacts", head + f"{email},C{number},Anna,yes,2026-01-01,shop\n")
+
+
+def _may_be_mailed(story: Story, email: str) -> bool:
+    mailer = story.mailer()
+    who = audience.find(mailer.store, email)
+    return not audience.standings(mailer.store, mailer.keys, [who])[who].suppressed
+
+
+@pytest.mark.parametrize("names_her", [True, False])
+def test_the_bounce_of_an_old_address_does_not_shut_out_the_new_one(story: Story, names_her: bool) -> None:
+    story.send()
+    _moves(story, 3)
+
+    story.fetch(dsn(address(3) if names_her else "", story.id_of_contact(MOVED_TO)))
+
+    assert _may_be_mailed(story, MOVED_TO)
+
+
+def test_a_provider_s_bounce_of_an_old_address_does_not_shut_out_the_new_one(sqlite_story: Story) -> None:
+    sqlite_story.send()
+    _moves(sqlite_story, 3)
+    told = Notice(
+        kind=NoticeKind.BOUNCED,
+        reason="unknown_address",
+        delivery_id=sqlite_story.id_of_contact(MOVED_TO),
+        recipient=address(3),
+        source="ses",
+    )
+
+    pipeline.apply_notice(sqlite_story.mailer(), told, sqlite_story.at)
+
+    assert _may_be_mailed(sqlite_story, MOVED_TO)
+
+
+def test_what_an_old_address_answered_does_not_shut_out_the_new_one_at_night(story: Story) -> None:
+    story.sink.answers = lambda stage, recipient: (
+        "550 5.1.1 no such user" if (stage, recipient) == ("RCPT", address(3)) else None
+    )
+    story.send()
+    _moves(story, 3)
+
+    pipeline.night(story.mailer(), story.at)
+
+    assert _may_be_mailed(story, MOVED_TO)
+
+
+def test_what_an_old_address_answered_is_not_counted_against_the_new_one(sqlite_story: Story) -> None:
+    sqlite_story.sink.answers = lambda stage, recipient: (
+        "550 no" if (stage, recipient) == ("RCPT", address(3)) else None
+    )
+    sqlite_story.send()
+    _moves(sqlite_story, 3)
+    store = sqlite_story.mailer().store
+
+    record = ledger.address_record(store, audience.find(store, MOVED_TO), claimed_as="doubtful_address")
+
+    assert {} == record.refusals
+
+
+def test_a_bounce_of_the_new_address_counts(sqlite_story: Story) -> None:
+    _moves(sqlite_story, 3)
+    sqlite_story.at = datetime.now(UTC) + DAY
+    sqlite_story.send(more_people=[MOVED_TO])
+
+    sqlite_story.fetch(dsn(MOVED_TO, sqlite_story.id_of_contact(MOVED_TO)))
+
+    assert not _may_be_mailed(sqlite_story, MOVED_TO)
 
 
 # ---------------------------------------------------------------- live refusals
