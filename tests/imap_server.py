@@ -140,16 +140,12 @@ class _Dialogue:
         getattr(self, f"_uid_{word.lower()}")(tag, rest)
 
     def _uid_search(self, tag: str, rest: str) -> None:
-        posts = self._server.posts
-        if rest == "UID *":
-            found = [max(posts)] if posts else []
-        else:
-            asked = re.fullmatch(r"UID (\d+):(\d+) (UNSEEN|UNKEYWORD (\S+))", rest)
-            assert asked, rest
-            without = asked[4] or r"\Seen"
-            found = [
-                n for n, post in posts.items() if int(asked[1]) <= n <= int(asked[2]) and without not in post.flags
-            ]
+        asked = re.fullmatch(r"(\d+):(\d+|\*) (UNSEEN|UNKEYWORD (\S+))", rest)
+        assert asked, rest
+        without = asked[4] or r"\Seen"
+        last = None if asked[2] == "*" else int(asked[2])
+        in_place = sorted(self._server.posts.items())[int(asked[1]) - 1 : last]
+        found = [uid for uid, post in in_place if without not in post.flags]
         self._say(f"* SEARCH {' '.join(str(n) for n in found)}".rstrip(), f"{tag} OK done")
 
     def _uid_fetch(self, tag: str, rest: str) -> None:

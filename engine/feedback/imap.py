@@ -19,7 +19,7 @@ from engine.errors import MailboxUnavailable
 KEYWORD = "$MailerDone"
 LONGEST = 1024 * 1024  # octets of a mail: whatever tells a bounce stands before the mail that it returns
 _TIMEOUT = 60.0
-_AT_ONCE = 20_000  # UIDs a search: the answer is one line, and imaplib refuses lines of more than a million octets
+_AT_ONCE = 20_000  # mails a search: the answer is one line, and imaplib refuses lines of more than a million octets
 
 
 class ImapMailbox:
@@ -34,7 +34,7 @@ class ImapMailbox:
             with self._named_faults("refuses the login; check [bounces] username and its password"):
                 self._log_in()
             with self._named_faults(f"has no folder {settings.folder!r} to write to; check [bounces] folder"):
-                self._must(self._imap.select(_quoted(settings.folder)))
+                self._held = int(self._must(self._imap.select(_quoted(settings.folder)))[-1] or 0)
         except MailboxUnavailable:
             self.close()
             raise
@@ -43,15 +43,18 @@ class ImapMailbox:
         self._keeps_keyword = "\\*" in kept or KEYWORD.lower() in kept.lower()
 
     def waiting(self) -> Sequence[str]:
-        """The UIDs without our mark, with their UIDVALIDITY."""
+        """The UIDs without our mark, with their UIDVALIDITY.
+
+        Asked for by their places in the folder: UIDs may lie anywhere up to four thousand million (RFC 3501, 2.3.1.1).
+        """
         wanted = f"UNKEYWORD {KEYWORD}" if self._keeps_keyword else "UNSEEN"
-        found: list[int] = []
+        found: set[int] = set()
         with self._named_faults("can't be searched; try again later"):
-            newest = self._newest()
-            for first in range(1, newest + 1, _AT_ONCE):
-                last = min(first + _AT_ONCE - 1, newest)
-                (line, *_) = self._must(self._imap.uid("SEARCH", f"UID {first}:{last} {wanted}"))
-                found += [int(uid) for uid in (line or b"").split()]
+            for first in range(1, self._held + 1, _AT_ONCE):
+                last = first + _AT_ONCE - 1
+                places = f"{first}:{last if last < self._held else '*'}"  # the last ones came since we opened it
+                (line, *_) = self._must(self._imap.uid("SEARCH", f"{places} {wanted}"))
+                found.update(int(uid) for uid in (line or b"").split())
         return [f"{self._validity}:{uid}" for uid in sorted(found)]
 
     def read(self, mail_id: str) -> bytes | None:
@@ -95,11 +98,6 @@ class ImapMailbox:
             self._must(self._imap.authenticate("PLAIN", lambda _: f"\0{name}\0{password}".encode()))
         else:
             self._must(self._imap.login(name, password))
-
-    def _newest(self) -> int:
-        """The highest UID there is: `UIDNEXT` is that of the moment of SELECT, so ask for the last mail's own."""
-        (line, *_) = self._must(self._imap.uid("SEARCH", "UID *"))
-        return max((int(uid) for uid in (line or b"").split()), default=0)
 
     def _uid(self, mail_id: str) -> str:
         validity, _, uid = mail_id.partition(":")

@@ -21,6 +21,7 @@ from engine.pipeline.workspace import Mailer
 
 _SOURCE = "mailbox"
 _MBOX = b"From "
+_LONGEST = 1024 * 1024  # octets of a file that is one mail: as of a mail in the mailbox, more is never looked at
 
 log = logging.getLogger("mailer.return")
 
@@ -84,11 +85,11 @@ def _files(path: Path) -> Iterable[Path]:
 def _mails(file: Path) -> Iterator[tuple[str, bytes]]:
     """The mails of a file, each with a name: an mbox file holds many, and begins with `From `."""
     with file.open("rb") as opened:
-        is_mbox = opened.read(len(_MBOX)) == _MBOX
-    if not is_mbox:
-        yield str(file), file.read_bytes()
+        begins = opened.read(_LONGEST)
+    if not begins.startswith(_MBOX):
+        yield str(file), begins
     elif file.suffix.lower() == ".eml":  # one mail, saved with its envelope; lines of its text may begin with `From `
-        yield str(file), file.read_bytes().partition(b"\n")[2]
+        yield str(file), begins.partition(b"\n")[2]
     else:
         held = mailbox.mbox(file, create=False)
         try:

@@ -1,11 +1,15 @@
 """`mailer bounce`: what returned mails mean, told of files, and done about those in the mailbox."""
 
 import shutil
+import tracemalloc
+from pathlib import Path
 
 import pytest
 from desk import PEOPLE, Desk
 from imap_server import ImapServer, serving_imap
 from returned_mail import Returned, arf, dsn, holiday
+
+from engine import pipeline
 
 HARD = {"kind": "bounced", "recipient": "p3@people.test", "status": "5.1.1", "action": "suppress"}
 ID = "a" * 24
@@ -48,6 +52,20 @@ def test_the_id_of_the_message_is_told(bare_desk: Desk) -> None:
     (row,) = bare_desk.type("bounce classify hard.eml --format jsonl").jsonl
 
     assert (ID, "unknown_address") == (row["delivery_id"], row["reason"])
+
+
+def test_a_huge_file_is_read_no_further_than_a_mail_can_tell(tmp_path: Path) -> None:
+    file = tmp_path / "huge.eml"
+    file.write_bytes(dsn("p3@people.test"))
+    with file.open("r+b") as opened:
+        opened.truncate(256 * 1024 * 1024)
+    tracemalloc.start()
+
+    rows = pipeline.classify_files([file], lambda _done, _total: None)
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (["suppress"], True) == ([row["action"] for row in rows], peak < 32 * 1024 * 1024)
 
 
 def test_mailboxes_and_folders_are_read_too(bare_desk: Desk) -> None:

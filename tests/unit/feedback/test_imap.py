@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imap_server import ImapServer, serving_imap
+from imap_server import ImapServer, Post, serving_imap
 from mail_servers import certificate
 from pydantic import SecretStr
 
@@ -84,12 +84,33 @@ def test_nothing_is_ever_deleted_or_expunged() -> None:
 
 def test_thousands_of_mails_are_asked_for_in_parts() -> None:
     with serving_imap(ImapServer()) as server:
-        server.put(b"one\r\n")
-        server.posts[45_000] = server.posts.pop(1)
+        server.posts = {n: Post(b"one\r\n", {MARK}) for n in range(1, 45_001)}
+        for n in (1, 20_000, 20_001, 45_000):
+            server.posts[n].flags.clear()
         box = opened(server)
 
-        assert ["7:45000"] == box.waiting()
+        assert ["7:1", "7:20000", "7:20001", "7:45000"] == box.waiting()
         assert 3 == sum("UNKEYWORD" in line for line in server.heard)
+        box.close()
+
+
+def test_a_few_mails_with_high_numbers_are_asked_for_at_once() -> None:
+    with serving_imap(ImapServer()) as server:
+        server.posts = {7: Post(b"one\r\n"), 4_294_967_295: Post(b"two\r\n")}
+        box = opened(server)
+
+        assert ["7:7", "7:4294967295"] == box.waiting()
+        assert 1 == sum("UNKEYWORD" in line for line in server.heard)
+        box.close()
+
+
+def test_a_mail_that_comes_after_the_folder_was_opened_waits_too() -> None:
+    with serving_imap(ImapServer()) as server:
+        server.put(b"one\r\n")
+        box = opened(server)
+        server.put(b"two\r\n")
+
+        assert ["7:1", "7:2"] == box.waiting()
         box.close()
 
 
