@@ -49,7 +49,7 @@ FINAL_ROWS: tuple[FinalRow, ...] = (
         "unknown_address",
         status=r"5\.1\.1|5\.5\.0|5\.0\.0|",
         code="550",
-        words="requested action not taken: mailbox unavailable",
+        words=texts.NO_MAILBOX,
     ),
     FinalRow("greylisted", words=texts.GREY),
     FinalRow("refused", words=texts.RELAY),

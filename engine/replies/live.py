@@ -25,6 +25,7 @@ _NOT_ABOUT_ONE = r"(?!RCPT$|\.$).*"  # what is said there is said to every messa
 _NOT_OURS_TO_SEND = (
     r"not owned by user|\bsend as\b|sender address rejected|permissions to send|must equal authori[sz]ed"
 )
+_SHUT_FOR_GOOD = rf"^(?!.*({texts.LOCKED})).*?({texts.SHUT})"
 
 ROWS: tuple[Row, ...] = (
     # After the dot: 2xx is the receipt. A 421 there is formally a refusal, yet servers send it after having stored
@@ -55,9 +56,12 @@ ROWS: tuple[Row, ...] = (
     deferred("throttled", code="4..", enhanced=r"4\.7\.(0|28|5\d\d|6\d\d)|4\.3\.2|4\.5\.3"),
     deferred("throttled", code="4..", words=texts.FAST),
     deferred("throttled", code="552", words=r"too many recipients"),
-    # Gmail says it with 550 5.2.1, QQ and NetEase with bare 550 and 554.
+    # Gmail says it with 550 5.2.1, QQ and NetEase with bare 550 and 554. Whom it is told to is not who is unknown.
     deferred(
-        "throttled", code="5..", words=r"too (quickly|fast)\b|at a rate that|frequency limited|too many connections"
+        "throttled",
+        code="5..",
+        words=r"too (quickly|fast)\b|at a rate that|frequency limited|too many connections"
+        r"|too many (invalid|bad|unknown|non-?existent)|(recipient|message|connection|rate) limit (exceeded|reached)",
     ),
     deferred("greylisted", code="45[01]", enhanced=r"4\.7\.1|4\.2\.0", words=r"try again|later"),
     # The mailbox, for now. 552 and 5.2.2 are permanent by number and soft by nature: this message is refused, the
@@ -78,9 +82,9 @@ ROWS: tuple[Row, ...] = (
     refused("unknown_address", code="5..", words=texts.NOBODY, stage=r"RCPT|DATA|\."),
     refused("unknown_address", code="5..", words=texts.NOBODY_ELSEWHERE, stage=r"RCPT|DATA|\."),
     refused("unknown_address", code="550", enhanced=r"5\.4\.1", words=r"recipient address rejected: access denied"),
-    refused("unknown_address", code="5..", enhanced=r"5\.2\.1|5\.1\.\d+|", words=texts.SHUT, stage=r"RCPT|DATA|\."),
+    refused("unknown_address", code="5..", enhanced=r"5\.2\.1|5\.1\.\d+|", words=_SHUT_FOR_GOOD, stage=r"RCPT|DATA|\."),
     # GMX and Outlook.com say so of addresses that they don't have; the words are RFC 5321's for any 550.
-    refused("unknown_address", code="550", words=r"requested action not taken: mailbox unavailable", stage="RCPT"),
+    refused("unknown_address", code="550", words=texts.NO_MAILBOX, stage="RCPT"),
     # What the server thinks of us, and of this message after having read it.
     deferred("configuration", code="5..", words=texts.RELAY),
     refused("content", code="5..", enhanced=r"5\.6\.\d+"),
@@ -88,10 +92,12 @@ ROWS: tuple[Row, ...] = (
     refused("content", code="55[024]", enhanced=r"(?!5\.7\.).*", words=texts.SPAM, stage=r"DATA|\."),
     refused("blocked", code="5..", words=texts.LISTED),
     refused("blocked", code="5..", words=texts.SPAM),
+    # Locked, for now: before the codes, which are those of an address that is gone.
+    refused("doubtful_address", code="5..", words=texts.LOCKED, stage="RCPT"),
+    refused("refused", code="5..", words=texts.LOOPED, stage="RCPT"),
     # Codes alone.
     refused("unknown_address", code="5..", enhanced=r"5\.1\.([1236]|10)"),
     refused("doubtful_address", code="5..", enhanced=r"5\.2\.1|5\.4\.4|5\.7\.1[378]|5\.1\.[04]"),
-    refused("doubtful_address", code="5..", words=texts.LOCKED, stage="RCPT"),
     refused("blocked", code="5..", enhanced=r"5\.7\.\d+"),
     # At MAIL or DATA what is left is about the sender or the dialogue; at RCPT it is about one address, and one odd
     # address must not stop a campaign.

@@ -14,8 +14,16 @@ _LISTS = re.compile(
     r"|abuseat|uceprotect|invaluement|S31[45]0",
     re.IGNORECASE,
 )
-# IronPort's heading of whatever a server says at RCPT.
-_BOILERPLATE = re.compile(r"5\.1\.0 - unknown address error", re.IGNORECASE)
+# IronPort's heading of whatever a server says at RCPT, and Exchange Online's of what another server said.
+_BOILERPLATE = re.compile(
+    r"5\.1\.0 - unknown address error|remote server returned unknown recipient or mailbox unavailable", re.IGNORECASE
+)
+# What a system only thinks possible decides nothing: "the address may be misspelled or may not exist".
+_SUPPOSED = re.compile(
+    r"\b(may|might) (not|no longer|be)\b|\bif (the|this|that|your) [^.;,]{0,60}?\b(not|n.t) exist"
+    r"|(如果|若|可能|是否)[^，。；]{0,20}(不存在|无效|無效)",
+    re.IGNORECASE,
+)
 _ADDRESS = re.compile(r"[^\s<>\"'(),:;\[\]]{1,128}@[^\s<>\"'(),:;\[\]]{1,255}")
 _HOST = re.compile(r"\b(?:[a-z0-9_-]{1,63}\.){1,8}[a-z]{2,24}\b(?!@)", re.IGNORECASE)
 _LONGEST = 4000
@@ -127,6 +135,7 @@ SHUT = _any(
 LOCKED = _any(
     r"\b<who>\b<gap> ?\b(<locked>)|\b(<locked>)[a-z]* <who>\b|\bmailbox (is )?(unavailable|inaccessible)",
     r"\bnot accepting (mail|any mail|messages|e-?mail)|\bis not accepting|\baccount (is )?(blocked|suspended)",
+    r"\bunverified address\b",  # Postfix could not ask the mailbox's own server
 )
 
 FULL = _any(
@@ -192,13 +201,30 @@ AT_MAIL = _any(
 SENDER = _any(
     r"\bsender('s)?( e-?mail)?( address)?( domain)?\b[^.;]{0,50}?\b(rejected|verif|invalid"
     r"|not (allowed|exist|found|valid|permitted|accepted|authori[sz]ed)|unauthori[sz]ed"
-    r"|unknown|denied|refused|does(n't| not)|must|blocked|blacklisted)",
+    r"|unknown|denied|refused|does(n't| not)|must|blocked|blacklisted|null mx|no (valid )?mx)",
     r"from: domain",
     r"\b(domain of sender|sender domain|sending domain|envelope sender|bad sender|badmailfrom"
     r"|mail ?from.{0,30}(must|reject|denied|not|invalid)|return[- ]?path|reverse[- ]path"
     r"|from address|sender verify|verify sender|sender callout|callback)\b",
     r"\b(invalid|unknown|unauthori[sz]ed|forged|fake|bad|unresolvable) (envelope |mail )?(sender|from|return)",
     r"\bsend as\b|not owned by user|your (e-?mail )?(address|domain|mail) (is|was|has been|does)",
+    r"\bfrom (unknown|unrecogni[sz]ed|unverified) (users?|senders?|people|persons?|addresses|accounts?|sources?)\b",
+    # The same in other languages, else the words for an unknown recipient would be found in it.
+    r"\babsender[^.,;:]{0,40}(unbekannt|existiert|nicht (gefunden|vorhanden|erlaubt|zul)|ung.{1,3}ltig|abgelehnt"
+    r"|gesperrt)",
+    r"exp.{1,3}diteur\b[^.,;:]{0,40}(inconnue?\b|n.existe pas|introuvable|inexistant|invalide|refus)",
+    r"\b(remitente|remetente)\b[^.,;:]{0,40}(no existe|n.{1,2}o existe|desconocid|desconhecid|inexistente|inv.{1,2}lid"
+    r"|no v.{1,2}lid|no encontrad|n.{1,2}o encontrad|rechazad|rejeitad)",
+    r"\bmittente\b[^.,;:]{0,40}(sconosciut|inesistente|non esiste|non trovat|non valid|rifiutat)",
+    r"\bnadawc[^.,;:]{0,40}(nie istnieje|nieznan|nie znaleziono|odrzucon)",
+    r"\bafzender[^.,;:]{0,40}(onbekend|bestaat niet|niet gevonden|ongeldig|geweigerd)",
+    r"\b(avs.{1,2}ndar|avsender|afsender)[^.,;:]{0,40}(finns inte|finnes ikke|findes ikke|ok.{1,2}nd|ukjent|ukendt)",
+    r"l.{1,2}hett.{1,2}j.{1,2}[^.,;:]{0,40}(ei l.{1,2}ydy|ei ole olemassa|tuntematon)",
+    r"\bodes.{1,2}latel[^.,;:]{0,40}(neexistuje|nezn.m|nenalezen)|\bg.{1,2}nder(en|ici)[^.,;:]{0,40}(bulunamad|ge.ersiz)",
+    r"отправител[^.,;:]{0,40}(не существует|не найден|неизвест|недействител|отклон)",
+    r"(发件人|發件人|寄件人|寄件者)[^，。；：]{0,15}(不存在|无效|無效|未找到|找不到|被拒)",
+    r"(差出人|送信者|送信元)[^、。：]{0,20}(存在しま|見つかりま|不明|無効)",
+    r"(보낸 사람|발신자|송신자)[^.,:]{0,20}(없|존재하지)",
 )
 UNSIGNED = _any(
     r"\bdmarc\b|\bdkim\b|\bspf\b|unauthenticated|not authenticated",
@@ -228,7 +254,7 @@ LISTED = _any(
     r"IP address .{0,50}(rejected|denied)|user rules|recipient preferences",
     r"only accept(s|ing)? (mail|messages) from|does not accept (mail|messages) from",
     r"sender .{0,20}not authenticated|not allowed to send|permission to (send|post)|refuse to receive",
-    r"restricted|moderat|whitelist|white ?list|challenge",
+    r"restricted|moderat|whitelist|white ?list|challenge|拒收|黑名单|黑名單",
 )
 SPAM = _any(
     r"\bspam|junk ?mail|\bvirus|\bviral|malware|phish|\bbulk\b|\bworm\b|infected|message content",
@@ -238,6 +264,8 @@ SPAM = _any(
     r"illegal attachment|\burl\b|uribl|surbl|\bPH01\b|fingerprint|filtered",
     r"banned (word|content|file|extension)|\[HM\d\d|\[CS\d\d|\[HC\d\d|security (issue|risk|threat)|5\.6\.\d",
 )
+# RFC 5321's words for any 550, where they are the whole reason.
+NO_MAILBOX = rf"^(?!.*({LISTED})).*?requested action not taken: mailbox unavailable"
 RELAY = _any(
     r"relay(ing)?( access| mail)?( is| for this \w+)? ?(denied|not permitted|not allowed"
     r"|prohibited|disallowed|attempt|restrict)",
@@ -285,7 +313,7 @@ def plain(said: str) -> str:
     """
     text = " ".join(said[:_LONGEST].split())
     text = _URL.sub(lambda found: " listed in " if _LISTS.search(found[0]) else " ", _BOILERPLATE.sub(" ", text))
-    text = _ADDRESS.sub(" thisaddress ", text)
+    text = _SUPPOSED.sub(" perhaps ", _ADDRESS.sub(" thisaddress ", text))
     return " ".join(_CONTINUED.sub(" ", text).split())
 
 

@@ -26,6 +26,9 @@ _BOUNDARY = re.compile(rb"^content-type:\s{0,80}multipart/", re.IGNORECASE | re.
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,60})[ \t]{0,8}:(.*)")
 _NOT_TEXT = {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "utf-7", "utf_7"}
 
+_RECEIPT = "disposition-notification"
+_OTHER_REPORTS = {_RECEIPT, "feedback-report", "tlsrpt"}  # RFC 8098, RFC 5965, RFC 8460
+
 Fields = dict[str, str]  # by lower-case name; the first of its name
 
 
@@ -39,6 +42,7 @@ class Letter:
     feedback: Fields | None = None  # message/feedback-report (RFC 5965)
     returned: list[Fields] = field(default_factory=list)  # headers of what came back
     is_report: bool = False
+    is_receipt: bool = False  # somebody, or her program, has read or deleted it (RFC 8098): it did arrive
 
     def header(self, name: str) -> str:
         """A header's value, decoded, or the empty string."""
@@ -84,7 +88,8 @@ def blocks_of(text: str) -> list[Fields]:
 
 def _taken_apart(message: Message) -> Letter:
     letter = Letter(headers=_headers(message))
-    letter.is_report = "report" in message.get_content_type()
+    letter.is_report = "report" in message.get_content_type() and _report_type(message) not in _OTHER_REPORTS
+    letter.is_receipt = _report_type(message) == _RECEIPT
     plain, marked = [], []
     for part in _parts(message):
         kind = part.get_content_type()
@@ -101,6 +106,10 @@ def _taken_apart(message: Message) -> Letter:
     words = "\n".join(plain)
     letter.words = (words if len(words.strip()) > 40 or not marked else "\n".join([words, *marked]))[:_LONGEST_TEXT]
     return letter
+
+
+def _report_type(message: Message) -> str:
+    return str(message.get_param("report-type") or "").strip().lower()
 
 
 def _parts(message: Message) -> Iterator[Message]:

@@ -138,6 +138,9 @@ def _of_words(kind: NoticeKind, said: Said, letter: Letter, count: int) -> Notic
 
 def _kind(letter: Letter) -> NoticeKind:
     subject, words = letter.header("subject"), own_words(letter)[:8000]
+    # A receipt's return path is empty, as a bounce's. Sieve's `reject` (RFC 5429) writes one too, and says so.
+    if letter.is_receipt and not FAILED_SUBJECT.search(subject):
+        return NoticeKind.AUTO_REPLY
     sender = letter.header("from")
     by_robot = bool(ROBOT.search(sender)) or letter.header("return-path").strip() == "<>" or not sender
     failed = bool(FAILED_SUBJECT.search(subject)) and not ANSWERED.search(subject)

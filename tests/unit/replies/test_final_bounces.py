@@ -120,16 +120,66 @@ def test_no_bounce_stops_a_campaign_as_a_fault_of_ours() -> None:
         ("5.0.0", "550 The IP address of your server was not found in DNS"),
         ("5.0.0", "501 Invalid domain name in HELO"),
         ("5.0.0", "550 You are not a member of this list"),
+        ("5.0.0", "550 Requested action not taken: mailbox unavailable. Sender address has null MX"),
+        ("5.0.0", "550 Requested action not taken: mailbox unavailable. Reject due to policy restrictions"),
+        ("5.7.1", "550 5.7.1 Your mail was rejected: the recipient does not accept mail from unknown users"),
+        # the same in other languages
+        ("5.0.0", "550 Die Absenderadresse existiert nicht"),
+        ("5.0.0", "550 L'adresse de l'expéditeur n'existe pas"),
+        ("5.0.0", "550 La dirección del remitente no existe"),
+        ("5.0.0", "550 O endereço do remetente não existe"),
+        ("5.0.0", "550 L'indirizzo del mittente non esiste"),
+        ("5.0.0", "550 Adres nadawcy nie istnieje"),
+        ("5.0.0", "550 Het afzenderadres bestaat niet"),
+        ("5.0.0", "550 Avsändarens adress finns inte"),
+        ("5.0.0", "550 Lähettäjän osoite on tuntematon"),
+        ("5.0.0", "550 Adresa odesílatele neexistuje"),
+        ("5.0.0", "550 Gönderen adresi bulunamadı"),
+        ("5.0.0", "550 Адрес отправителя не существует"),
+        ("5.0.0", "550 发件人地址不存在"),
+        ("5.0.0", "550 差出人アドレスが存在しません"),
+        ("5.0.0", "550 발신자 주소가 존재하지 않습니다"),
+        # only possible
+        ("5.7.1", "The address may be misspelled or may not exist. Send the message again"),
+        ("5.0.0", "The account or domain may not exist, they may be blacklisted, or missing the proper dns entries."),
+        ("5.0.0", "550 If the mailbox does not exist, ask the recipient for another one"),
+        ("5.0.0", "550 收件人地址可能不存在"),
+        # Exchange Online's heading of another server's words
+        (
+            "5.1.351",
+            "550 5.1.351 Remote server returned unknown recipient or mailbox unavailable -> 550 Blocked by RBL",
+        ),
+        ("5.1.351", "550 5.1.351 Remote server returned unknown recipient or mailbox unavailable -> 550 5.2.1 not now"),
         # given up, and nobody said that nobody lives there
         ("5.4.4", "Host not found, try again"),
         ("4.4.7", "Delivery to the following recipient has expired"),
         ("5.0.0", "Undeliverable address: bob@b.test Reason: connection timed out"),
         ("5.7.1", "550 5.7.1 The group may not exist, or you may not post to it"),
         ("5.4.2", "lost connection: the connection to the mailbox server was closed"),
+        ("5.1.1", "550 5.1.1 <bob@b.test>: Recipient address rejected: unverified address: verification in progress"),
     ],
 )
 def test_a_living_address_is_not_suppressed(status: str, diagnostic: str) -> None:
     assert "suppress" != action_of(classify_final(status, diagnostic)).address
+
+
+def test_the_words_that_a_heading_introduces_still_count() -> None:
+    heading = "550 5.1.351 Remote server returned unknown recipient or mailbox unavailable"
+
+    assert "unknown_address" == classify_final("5.1.351", f"{heading} -> 550 5.1.1 <bob@b.test>: User unknown")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Absender: news@a.test. Empfänger: bob@b.test unbekannt. Die Nachricht geht an den Absender zurück.",
+        "Die Nachricht ging an den Absender zurück, weil der Empfänger unbekannt ist",
+        "Le message est rendu à l'expéditeur, car le destinataire est inconnu",
+        "邮件已退回发件人，收件人不存在",
+    ],
+)
+def test_a_sender_named_beside_an_unknown_recipient_protects_nobody(said: str) -> None:
+    assert "unknown_address" == classify_final("5.0.0", said)
 
 
 @given(st.text(max_size=300), st.text(max_size=3000))

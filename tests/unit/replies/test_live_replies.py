@@ -5,7 +5,7 @@ import time
 import pytest
 
 from engine.model import MessageState
-from engine.replies import ACTIONS, ROWS, classify, row_for
+from engine.replies import ACTIONS, ROWS, action_of, classify, row_for
 
 # (state, reason), stage, code, text
 SAMPLES = [
@@ -121,6 +121,7 @@ SAMPLES = [
     ("refused", "doubtful_address", "RCPT", 550, "5.2.1 Mailbox cannot take messages"),
     ("refused", "doubtful_address", "RCPT", 550, "5.7.13 Owner has moved on"),
     ("refused", "doubtful_address", "RCPT", 554, "This account is temporarily locked"),
+    ("refused", "refused", "RCPT", 554, "5.4.6 <bob@b.test>: mail for b.test loops back to myself"),
     # us again, or the message
     ("refused", "content", ".", 554, "5.6.0 Message refused"),
     ("refused", "content", ".", 552, "5.7.0 This message was stopped because of what it carries"),
@@ -161,6 +162,36 @@ def test_every_row_is_reached_by_a_sample() -> None:
 
 def test_every_reason_of_the_table_has_an_action() -> None:
     assert set() == {row.reason for row in ROWS if row.state is not MessageState.SENT} - ACTIONS.keys()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # about all that we tried, not about this one
+        "5.5.3 Too many invalid recipients",
+        "5.7.1 Too many unknown users, come back tomorrow",
+        "5.1.1 Recipient limit reached, message not accepted",
+        # shut for now
+        "5.1.1 <bob@b.test>: Recipient rejected. Mailbox temporarily disabled",
+        "5.2.1 The account has been temporarily deactivated",
+        "5.2.1 Mailbox suspended for inactivity",
+        "account temporarily closed",
+        # the server could not ask
+        "5.1.1 <bob@b.test>: Recipient address rejected: unverified address: connection timed out",
+        "5.1.1 <bob@b.test>: Recipient address rejected: undeliverable address: mail for b.test loops back to myself",
+        "5.1.351 Remote server returned unknown recipient or mailbox unavailable -> 550 Blocked by RBL",
+        # only possible
+        "5.7.1 The address may be misspelled or may not exist",
+        "The account or domain may not exist, they may be blacklisted, or missing the proper dns entries",
+        # about us
+        "Requested action not taken: mailbox unavailable. Reject due to policy restrictions",
+        "Requested action not taken: mailbox unavailable. Sender address has null MX",
+        "5.7.1 The recipient does not accept mail from unknown users",
+        "Absenderadresse existiert nicht",
+    ],
+)
+def test_a_living_address_is_not_suppressed(text: str) -> None:
+    assert "suppress" != action_of(classify(550, text, "RCPT").reason).address
 
 
 @pytest.mark.parametrize("code", [421, 450, 451, 452, 454, 499])
