@@ -13,11 +13,12 @@ import re
 import time
 from typing import ClassVar
 
-from engine.delivery.dialogue import InOneGo, Lied, receipt
+from engine.delivery.dialogue import LIES, InOneGo, Lied, receipt
 from engine.delivery.wire import Buffer, Reply
 from engine.model import Outcome
+from engine.replies import classify
 
-_LIES = {500, 501, 502, 503, 504}
+_LIES = LIES | {501, 504}
 _HELD_BACK = 2  # bytes
 
 
@@ -50,7 +51,10 @@ class ByChunk(InOneGo):
         return b"BDAT %d LAST\r\n" % (len(data) - start), memoryview(data)[start:-_HELD_BACK]
 
     def _refused(self, stage: str, reply: Reply, last: Reply) -> Outcome:
-        if reply.code >= 400 and reply.code != 421 and reply.code not in _LIES:
+        if reply.code >= 400 and reply.code != 421 and reply.code not in LIES:
+            if last.code < 400:  # the sender is refused and the recipient is not: a whole chunk might be taken
+                self.session.drop()
+                return classify(reply.code, reply.text, stage)
             last = self._completed(reply)
         return super()._refused(stage, reply, last)
 

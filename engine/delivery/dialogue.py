@@ -17,7 +17,7 @@ from engine.model import MessageState, Outcome
 from engine.replies import DOT, classify, shortened
 
 _GLIMPSE = 0.05
-_LIES = {500, 502, 503}  # what a server says that mixes up what it offered to understand
+LIES = {500, 502, 503}  # what a server says that mixes up what it offered to understand
 _LONGEST_REPLY = 196  # as kept, without its code
 
 
@@ -63,8 +63,14 @@ class StepByStep:
         self.in_envelope = False
         if refusal is None:
             self.stage = "DATA"
-            self._say_content()
-            refusal = self._early_refusal()
+            try:
+                self._say_content()
+            except OSError:
+                refusal = self._early_refusal()  # it may have said why it hung up
+                if refusal is None:
+                    raise
+            else:
+                refusal = self._early_refusal()
         self.session.used_at = time.monotonic()
         return refusal
 
@@ -181,7 +187,7 @@ class InOneGo(StepByStep):
 
     def _refused(self, stage: str, reply: Reply, last: Reply) -> Outcome:
         # A yes to another command than the one that was said is a mix-up too.
-        if reply.code in _LIES or reply.code < 400:
+        if reply.code in LIES or reply.code < 400:
             raise Lied(f"it mixes up pipelined commands ({reply.code})")
         return super()._refused(stage, reply, last)
 

@@ -132,6 +132,35 @@ def test_a_refused_recipient_is_about_her_alone_and_nothing_is_in_doubt(transpor
     assert [name for name in "abc" if name not in refused] == asked  # her refusal is heard before the last step
 
 
+def test_a_recipient_whose_syntax_is_refused_leaves_the_connection_in_order(transport: Make) -> None:
+    chunks = Chunks(refused={"b@a.test": "501 5.1.3 bad recipient address syntax"})
+    with scripted(chunks) as server:
+        answers = ends(transport(server.port), *map(to, "abc"))
+
+        assert 1 == server.connections
+    assert [("a", "sent", ""), ("b", "refused", "unknown_address"), ("c", "sent", "")] == answers
+
+
+def test_a_mail_whose_sender_alone_is_refused_is_never_completed(transport: Make) -> None:
+    seen: list[bytes] = []
+
+    def strange(line: Line) -> None:
+        line.greet("PIPELINING", "CHUNKING")
+        line.hear(), line.hear(), line.hear(), line.take(13)
+        line.say("250 ok", "250 ok", "250 13 octets")
+        line.hear()
+        line.take(47)
+        line.say("250 stored")
+        line.hear(), line.hear(), line.hear()
+        seen.append(line.take(58))
+        line.say("452 4.3.1 no room", "250 ok all the same")
+        seen.append(line.take(1))
+
+    with scripted(strange) as server:
+        assert [("a", "sent", ""), ("b", "deferred", "temporary")] == ends(transport(server.port), to("a"), to("b"))
+    assert [BODY[:-2]] == seen
+
+
 def test_a_connection_lost_on_the_chunk_of_a_refused_recipient_leaves_her_refused(transport: Make) -> None:
     def torn(line: Line) -> None:
         line.greet("PIPELINING", "CHUNKING")
