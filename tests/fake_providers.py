@@ -138,7 +138,8 @@ class Fake:
         """What follows once the mails were taken."""
         if fault == "hang":
             self._hang.wait(30)
-        return (200, {}, b"<html>ok") if fault == "garbage" else None
+        said = {"garbage": b"<html>ok", "deep": b"[" * 100_000}.get(fault)
+        return (200, {}, said) if said else None
 
 
 @contextmanager
@@ -183,7 +184,7 @@ class FakeResend(Fake):
             status, name, *text = fault.split(" ", 2)
             return self._error(int(status), name, text[0] if text else "so it is")
         said = self._taken(request, strict=fault == "strict")
-        return self.lost(fault) if fault in ("drop", "hang", "garbage") else said
+        return self.lost(fault) if fault in ("drop", "hang", "garbage", "deep") else said
 
     def _taken(self, request: Request, strict: bool) -> tuple[int, dict[str, str], bytes]:
         key = request.headers.get("idempotency-key", "")
@@ -260,7 +261,7 @@ class FakeSes(Fake):
         (recipient,) = said["Destination"]["ToAddresses"]
         tags = {one["Name"]: one["Value"] for one in said["EmailTags"]}
         self.arrived.append({"recipient": recipient, "raw": raw, "tags": tags})
-        if fault in ("drop", "hang", "garbage"):
+        if fault in ("drop", "hang", "garbage", "deep"):
             return self.lost(fault)
         return 200, {}, json.dumps({"MessageId": f"0100-{len(self.arrived)}"}).encode()
 

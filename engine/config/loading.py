@@ -208,7 +208,10 @@ def _secret(
         if variable not in environ:
             raise BadConfig(f"{where}: the environment holds no {variable}; set it before you start")
         return SecretStr(environ[variable])
-    return SecretStr((workspace / file).read_text(encoding="utf-8").strip()) if file else None
+    try:
+        return SecretStr((workspace / file).read_text(encoding="utf-8").strip()) if file else None
+    except UnicodeDecodeError:
+        raise BadConfig(f"{where}: {name}_file {file} is no text in UTF-8; save it as such") from None
 
 
 def _told(error: Any) -> str:

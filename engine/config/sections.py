@@ -152,6 +152,13 @@ class Dkim(Section):
     ed25519_selector: str = ""  # with the next: a second signature, for receivers that know RFC 8463
     ed25519_key_file: str = ""
 
+    @field_validator("selector", "ed25519_selector")
+    @classmethod
+    def _is_selector(cls, value: str) -> str:
+        if value and ("_domainkey" in value.lower() or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", value, re.ASCII)):
+            raise ValueError(f"{value!r} is no selector; write what stands before ._domainkey in the TXT record's name")
+        return value
+
     @model_validator(mode="after")
     def _second_signature_is_whole(self) -> "Dkim":
         if bool(self.ed25519_selector) != bool(self.ed25519_key_file):

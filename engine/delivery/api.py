@@ -255,7 +255,7 @@ def _session() -> requests.Session:
 def _json(answer: requests.Response) -> Any:
     try:
         return answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: brackets without end
         return None
 
 

@@ -52,7 +52,8 @@ def commands(letter: Letter, features: dict[str, str]) -> bytes | Outcome:
     parameters = ""
     if "SIZE" in features:
         most, size = features["SIZE"], len(letter.data)
-        if most.isdecimal() and 0 < int(most) < size:  # 0 or nothing: no fixed limit (RFC 1870 section 3)
+        # At most 20 digits; 0 or nothing: no fixed limit (RFC 1870 section 3).
+        if most.isdecimal() and len(most) <= 20 and 0 < int(most) < size:
             said = f"the mail has {size} bytes, the server takes {int(most)} at most (SIZE)"
             return Outcome(state=MessageState.REFUSED, reason="content", reply=said, stage="MAIL")
         parameters = f" SIZE={size}"

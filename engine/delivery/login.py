@@ -6,14 +6,16 @@ place of the password (https://developers.google.com/workspace/gmail/imap/xoauth
 """
 
 import base64
-import binascii
 import hmac
+import re
 from collections.abc import Callable, Generator
 
 from engine.delivery.wire import Reply
 
 _UNDER_TLS = ("PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2")
 _IN_THE_CLEAR = ("CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2")
+
+_TELLING = 6  # octets of an answer by which it is known in what a server says
 
 Answers = Generator[bytes, str, None]  # what goes with AUTH, then an answer for each challenge
 
@@ -28,15 +30,24 @@ def mechanism(wanted: str, offered: str, *, encrypted: bool) -> str:
 
 def log_in(way: str, user: str, secret: str, say: Callable[[str], Reply]) -> Reply:
     """The server's last word on a login by this mechanism."""
-    answers = _MECHANISMS[way](user.encode(), secret.encode())
-    reply = say(f"AUTH {way} {_b64(next(answers))}".rstrip())
+    answers = _MECHANISMS[way](_octets(user), _octets(secret))
+    said = [_b64(next(answers))]
+    reply = say(f"AUTH {way} {said[0]}".rstrip())
     while reply.code == 334:
         try:
-            answer = answers.send(reply.text)
+            said.append(_b64(answers.send(reply.text)))
         except StopIteration:
-            return say("*")  # it asks for more than the mechanism knows: RFC 4954 section 4
-        reply = say(_b64(answer))
-    return reply
+            reply = say("*")  # it asks for more than the mechanism knows: RFC 4954 section 4
+            break
+        reply = say(said[-1])
+    return _discreet(reply, _octets(secret), said)
+
+
+def _discreet(reply: Reply, secret: bytes, said: list[str]) -> Reply:
+    """The reply without the secret: servers repeat what they don't understand, whole or cut off, and people log it."""
+    words = [re.escape(one[:_TELLING].encode()) + rb"[\w+/=]*" for one in said if one]
+    known = re.compile(b"|".join([*([re.escape(secret)] if secret else []), *words]) or rb"(?!)")
+    return Reply(reply.code, tuple(known.sub(b"...", line) for line in reply.raw))
 
 
 def _plain(user: bytes, secret: bytes) -> Answers:
@@ -70,8 +81,13 @@ _MECHANISMS: dict[str, Callable[[bytes, bytes], Answers]] = {
 def _decoded(challenge: str) -> bytes:
     try:
         return base64.b64decode(challenge, validate=True)
-    except binascii.Error as fault:
+    except ValueError as fault:  # binascii.Error, or octets beyond ASCII
         raise ConnectionError("its login challenge can't be read") from fault
+
+
+def _octets(text: str) -> bytes:
+    """As it stood in the environment, whatever its encoding was."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _b64(data: bytes) -> str:

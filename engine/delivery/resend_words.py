@@ -39,7 +39,9 @@ ERRORS: tuple[Meaning, ...] = (
     _deferred("configuration", "429", "monthly_quota"),
     _deferred("throttled", "429"),
     _deferred("configuration", "401|403|404|405|451"),
-    _deferred("configuration", "400|422", r"idempotency|`from`|from_address|domain is not verified|invalid_access"),
+    _deferred(
+        "configuration", "400|422", r"idempotency|`from`|`reply_to`|from_address|domain is not verified|invalid_access"
+    ),
     _refused("bad_address", "400|422", r"`to`|recipient|email address"),
     _refused("content", "400|413|422"),
     _deferred("configuration"),

@@ -4,7 +4,7 @@ SES knows no idempotency key: an answer that is lost leaves the mail uncertain, 
 (`engine.feedback.webhooks`) or the operator settles it. Requests are signed by botocore (SigV4), an optional part.
 
 Sources: the API model (SendEmail, its errors, Destination), docs.aws.amazon.com/ses/latest/dg: header-fields,
-manage-sending-quotas-errors, troubleshoot-error-messages.
+manage-sending-quotas-errors, troubleshoot-error-messages; docs.aws.amazon.com/ses/latest/APIReference/CommonErrors.
 """
 
 import base64
@@ -45,6 +45,9 @@ ERRORS: tuple[Meaning, ...] = (
     _deferred("configuration", "AccountSuspended|SendingPaused|MailFromDomainNotVerified"),
     # In the sandbox every recipient must be verified, outside it only the sender: ours to mend in both cases.
     _deferred("configuration", "not verified|not authorized|authority to send"),
+    # Who we are or when we ask, which other services say with 403: APIReference/CommonErrors.
+    _deferred("configuration", "AccessDenied|NotAuthorized|RequestExpired|IncompleteSignature|InvalidAction|TokenId"),
+    _deferred("configuration", "ExpiredToken|UnrecognizedClient|OptInRequired"),
     _refused("content", "MessageRejected"),
     _deferred("unavailable", "ServiceUnavailable", "503"),
     # The request was taken, and then something broke: no telling where.

@@ -32,6 +32,7 @@ from engine.replies import shortened
 
 IDLE_SECONDS = 60.0  # then a new connection: firewalls forget silent ones
 AHEAD = 2  # mails taken before the last is answered: one whose envelope goes with its dot, one that is built meanwhile
+_IMPLICIT_PORT = 465  # RFC 8314 3.3
 PAUSES = (0.2, 1.0, 3.0)  # between tries to reach the server
 
 
@@ -296,6 +297,12 @@ class SmtpTransport:
     def _unavailable(self, fault: OSError) -> TransportUnavailable:
         why = shortened(fault.strerror or str(fault))
         cure = "check host and port, or whether the server runs"
+        if self._settings.tls != "off" and (self._settings.tls == "implicit") != (
+            self._settings.port == _IMPLICIT_PORT
+        ):
+            cure = (
+                f'tls = "implicit" belongs to port {_IMPLICIT_PORT}, "required" and "verify" to 587 and 25; else {cure}'
+            )
         return TransportUnavailable(f"{place_of(self.name, self._settings)} can't be used: {why}; {cure}")
 
 

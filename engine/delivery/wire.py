@@ -308,7 +308,11 @@ def _code(line: bytes) -> int:
 def _connected(host: str, port: int, wait: float, patience: Patience) -> socket.socket:
     """A connection to the first of the host's addresses that answers, each given this long."""
     faults: list[OSError] = [ConnectionError("it has no address")]
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as fault:  # two dots in a row, a label that is too long
+        raise ConnectionError("that is no host name") from fault
+    for family, kind, protocol, _, address in found:
         connecting = socket.socket(family, kind, protocol)
         try:
             _connect(connecting, address, time.monotonic() + wait, patience)

@@ -136,6 +136,15 @@ def test_passwords_come_from_environment_or_file_and_never_print(tmp_path: Path)
     assert "from-" not in repr(from_file) + repr(overridden)
 
 
+def test_a_password_file_that_is_no_text_is_told_without_a_byte_of_it(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_bytes(b"caf\xe9")
+    folder = workspace(tmp_path, SMALLEST.replace('kind = "outbox"', 'kind = "outbox"\npassword_file = "pw"'))
+
+    with pytest.raises(BadConfig, match="transport 'main': password_file pw is no text in UTF-8") as told:
+        load_settings(folder, environ={})
+    assert "caf" not in str(told.value)
+
+
 def test_a_named_but_absent_password_is_told(tmp_path: Path) -> None:
     text = SMALLEST.replace('kind = "outbox"', 'kind = "outbox"\npassword_env = "NOT_SET"')
 

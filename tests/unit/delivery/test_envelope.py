@@ -42,7 +42,7 @@ def test_the_size_is_declared_where_it_is_asked_for() -> None:
     assert b"MAIL FROM:<b@b.test> SIZE=22\r\nRCPT TO:<ann@a.test>\r\n" == commands(letter(), {"SIZE": ""})
 
 
-@pytest.mark.parametrize("limit", ["22", "0", "", "no number"])
+@pytest.mark.parametrize("limit", ["22", "0", "", "no number", "9" * 20, "9" * 5000])
 def test_a_mail_within_the_servers_limit_goes(limit: str) -> None:
     assert isinstance(commands(letter(), {"SIZE": limit}), bytes)
 

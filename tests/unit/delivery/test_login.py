@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from engine.config import TransportSettings
 from engine.delivery.login import mechanism
 from engine.delivery.smtp import SmtpTransport
-from engine.errors import TransportRefused
+from engine.errors import TransportRefused, TransportUnavailable
 
 Check = Callable[..., None]
 
@@ -85,6 +85,43 @@ def test_a_server_that_asks_for_more_than_there_is_is_told_so(check: Check) -> N
 def test_a_challenge_that_cannot_be_read_is_a_fault_of_the_connection(check: Check) -> None:
     with scripted(asking("CRAM-MD5", "334 !")) as server, pytest.raises(Exception, match="challenge can't be read"):
         check(server, "tim", "secret")
+
+
+def test_a_challenge_beyond_ascii_is_a_fault_of_the_connection(check: Check) -> None:
+    with scripted(asking("CRAM-MD5", "334 é")) as server, pytest.raises(Exception, match="challenge can't be read"):
+        check(server, "tim", "secret")
+
+
+@pytest.mark.parametrize(
+    ("auth", "answers"),
+    [
+        ("plain", ['500 5.5.1 Command unrecognized: "AUTH PLAIN AHRpbQBzZXNhbWU="']),
+        ("plain", ["500 5.5.1 Command unrecognized: AUTH PLAIN AHRpbQBzZXN"]),  # cut off
+        ("login", ["334 Username:", "334 Password:", '500 5.5.1 Command unrecognized: "c2VzYW1l"']),
+        ("plain", ["535-5.7.8 sorry", "535 the password sesame of tim is wrong"]),
+        ("plain", ["454 4.7.0 sesame later"]),
+    ],
+)
+def test_a_password_that_the_server_repeats_stands_in_no_message(check: Check, auth: str, answers: list[str]) -> None:
+    def script(line: Line) -> None:
+        line.greet("AUTH PLAIN LOGIN")
+        for answer in answers:
+            if not answer.startswith("535 "):
+                line.hear()
+            line.say(answer)
+
+    with scripted(script) as server, pytest.raises(TransportUnavailable) as told:
+        check(server, "tim", "sesame", auth=auth)
+
+    assert "refuses the login" in str(told.value)
+    assert [] == [one for one in ("sesame", "c2VzYW1l", "AHRpbQBzZXN") if one in str(told.value)]
+
+
+def test_a_password_of_another_encoding_goes_as_it_stood_in_the_environment(check: Check) -> None:
+    with scripted(asking("PLAIN", "235 welcome")) as server:
+        check(server, "tim", b"s\xe9same".decode("utf-8", "surrogateescape"))
+
+        assert "AUTH PLAIN AHRpbQBz6XNhbWU=" == server._lines[0].heard[1]
 
 
 def test_the_owners_mechanism_is_used_though_another_would_be_preferred(check: Check) -> None:

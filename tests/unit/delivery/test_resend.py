@@ -243,7 +243,9 @@ def test_an_address_that_could_name_somebody_else_never_leaves(
 # ---------------------------------------------------------------- a lost answer
 
 
-@pytest.mark.parametrize("fault", ["drop", "lose", "garbage", "500 application_error", "503 unavailable", "busy"])
+@pytest.mark.parametrize(
+    "fault", ["drop", "lose", "garbage", "deep", "500 application_error", "503 unavailable", "busy"]
+)
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_lost_answer_is_asked_for_again_and_nobody_gets_two(
     resend: FakeResend, transport: ResendTransport, fault: str, count: int
@@ -423,6 +425,7 @@ def test_a_server_that_refuses_whole_batches_is_given_halves(resend: FakeResend,
         ("403 validation_error The shop.test domain is not verified", ("deferred", "configuration")),
         ("451 security_error", ("deferred", "configuration")),
         ("422 validation_error Invalid `from` field", ("deferred", "configuration")),
+        ("422 validation_error Invalid `reply_to` field. The email address ...", ("deferred", "configuration")),
         ("429 1000", ("deferred", "throttled")),
         ("413 too_large", ("refused", "content")),
     ],

@@ -66,7 +66,7 @@ def test_who_says_no_is_not_handed_over(ses: FakeSes, transport: SesTransport) -
     assert [] == ses.sending
 
 
-@pytest.mark.parametrize("fault", ["drop", "lose", "garbage", "500 InternalFailure"])
+@pytest.mark.parametrize("fault", ["drop", "lose", "garbage", "deep", "500 InternalFailure"])
 def test_a_lost_answer_leaves_the_mail_uncertain_and_is_never_repeated(
     ses: FakeSes, transport: SesTransport, fault: str
 ) -> None:
@@ -101,6 +101,15 @@ def test_no_answer_in_time_leaves_the_mail_uncertain(ses: FakeSes) -> None:
         ("400 BadRequestException Header too long", ("refused", "content")),
         ("404 NotFoundException Configuration set does not exist", ("deferred", "configuration")),
         ("403 AccessDeniedException", ("deferred", "configuration")),
+        ("400 AccessDeniedException You do not have sufficient access", ("deferred", "configuration")),
+        ("400 NotAuthorized", ("deferred", "configuration")),
+        ("400 RequestExpired The clock is wrong", ("deferred", "configuration")),
+        ("400 IncompleteSignature", ("deferred", "configuration")),
+        ("400 InvalidAction", ("deferred", "configuration")),
+        ("400 UnrecognizedClientException", ("deferred", "configuration")),
+        ("400 InvalidClientTokenId", ("deferred", "configuration")),
+        ("400 ExpiredTokenException", ("deferred", "configuration")),
+        ("400 OptInRequired", ("deferred", "configuration")),
         ("503 ServiceUnavailable", ("deferred", "unavailable")),
     ],
 )

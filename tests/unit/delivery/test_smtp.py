@@ -274,6 +274,20 @@ def test_an_unreachable_server_is_told_after_all_tries(transport: Make) -> None:
         hand_over(relay, mail(), never)
 
 
+@pytest.mark.parametrize("host", ["smtp..shop.test", f"{'x' * 64}.test", "."])
+def test_a_host_that_is_no_name_is_told_with_its_cure(transport: Make, host: str) -> None:
+    with pytest.raises(TransportUnavailable, match="that is no host name; check host and port"):
+        transport(25, host=host, tls="required").check()
+
+
+@pytest.mark.parametrize(("tls", "port"), [("implicit", 587), ("required", 465), ("verify", 465)])
+def test_a_port_that_does_not_go_with_tls_is_told(transport: Make, tls: str, port: int) -> None:
+    with pytest.raises(
+        TransportUnavailable, match='tls = "implicit" belongs to port 465, "required" and "verify" to 587'
+    ):
+        transport(port, (), host="127.99.0.1", tls=tls, timeout=0.5).check()
+
+
 def test_busy_at_connect_is_tried_again(transport: Make) -> None:
     def busy(line: Line) -> None:
         line.say("421 4.7.0 too many connections")
@@ -359,6 +373,31 @@ def test_what_a_server_says_before_the_dot_is_heard_before_the_dot(
     with scripted(early) as server:
         assert expected == as_word(hand_over(transport(server.port, pauses=()), mail(), never))
         assert "." not in server._lines[0].heard
+
+
+@pytest.mark.parametrize("features", [(), ("PIPELINING",), ("PIPELINING", "CHUNKING")])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("552 5.3.4 too big", ("refused", "content", "DATA")),
+        ("421 4.3.2 shutting down", ("deferred", "connection_lost", "DATA")),
+    ],
+)
+def test_why_a_server_hung_up_within_a_body_is_heard(
+    transport: Make, features: tuple[str, ...], said: str, expected: tuple[str, str, str]
+) -> None:
+    def impatient(line: Line) -> None:
+        line.greet(*features)
+        for answer in ("250 ok", "250 ok", "250 a chunk" if "CHUNKING" in features else "354 go on"):
+            line.hear()
+            line.say(answer)
+        line.take(100_000)
+        line.say(said)  # and closes with most of the mail unread
+
+    large = DATA + (b"x" * 76 + b"\r\n") * 200_000
+    with scripted(impatient) as server:
+        assert expected == as_word(hand_over(transport(server.port, pauses=()), mail(data=large), never))
+        assert 1 == server.connections
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
