@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from engine.config import Settings
 from engine.errors import BadConfig
+from engine.message.headers import ascii_domain
 
 MIN_RSA_BITS = 2048  # RFC 8301 3.2: verifiers may ignore less than 1024; receivers want 2048
 SIGNED = (
@@ -102,11 +103,12 @@ def signers_for(settings: Settings, domain: str) -> tuple[Signer, ...]:
 
     None where no section is about it; two where its section has a key of each kind.
     """
-    fitting = [name for name in settings.dkim if domain == name.lower() or domain.endswith(f".{name.lower()}")]
+    sections = {_a_labels(name): one for name, one in settings.dkim.items()}
+    fitting = [name for name in sections if domain == name or domain.endswith(f".{name}")]
     if not fitting:
         return ()
     name = max(fitting, key=len)
-    one = settings.dkim[name]
+    one = sections[name]
     first = load_signer(name, one.selector, settings.path(one.key_file), one.algorithm)
     if not one.ed25519_key_file:
         return (first,)
@@ -130,7 +132,15 @@ def load_signer(domain: str, selector: str, key_file: Path, algorithm: str = "rs
         raise BadConfig(
             f"[dkim.{domain}] key_file {key_file} has {key.key_size} bits; receivers want {MIN_RSA_BITS}; {cure}"
         )
-    return Signer(domain=domain.lower(), selector=selector, key=key, algorithm=algorithm)
+    return Signer(domain=_a_labels(domain), selector=selector, key=key, algorithm=algorithm)
+
+
+def _a_labels(domain: str) -> str:
+    """The domain as it stands behind d=, and as mails name it (RFC 6376 3.5)."""
+    found = ascii_domain(domain)
+    if not found:
+        raise BadConfig(f"[dkim.{domain!r}] names no domain; write the one that the sender's address ends in")
+    return found.lower()
 
 
 def relaxed(line: str) -> str:

@@ -17,6 +17,7 @@ WEB = frozenset(["http", "https"])
 OTHER = frozenset(["mailto", "tel", "sms"])
 
 _LONGEST_ADDRESS = 8192
+_LONGEST_STYLE = 1000
 _LARGEST_NUMBER = 1e30
 _LARGEST_BASE = 1e6
 _LARGEST_EXPONENT = 20
@@ -73,6 +74,8 @@ def address_part(value: object) -> str:
 def style_value(value: object) -> str:
     """A colour, a size, a font: nothing that could end the declaration or load something."""
     text = str(value).strip()
+    if len(text) > _LONGEST_STYLE:  # first: what is looked for below takes the square of the length
+        raise RenderFailed(f"{_short(text)} is longer than {_LONGEST_STYLE} characters, and so no style value")
     functions = {name.lower() for name in _FUNCTION.findall(text)}
     if not _STYLE.fullmatch(text) or functions - _COLOURS or "url" in text.lower() or "expression" in text.lower():
         raise RenderFailed(f"{_short(text)} is no plain style value; letters, digits and # . , % ( ) - _ are allowed")

@@ -7,7 +7,7 @@ any more (CPython issues 87659 and 89714), and puts a display name of 10,000 cha
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parseaddr
+from email.utils import getaddresses
 from functools import lru_cache
 from typing import Literal
 
@@ -65,7 +65,11 @@ class MailHeaders:
 
 def mailbox(text: str, where: str) -> Mailbox:
     """`Corner Shop <news@example.com>` of config.toml as a Mailbox, its domain in A-labels."""
-    name, address = parseaddr(text)
+    found = [one for one in getaddresses([text]) if any(one)]
+    if len(found) > 1:
+        cure = """put a name that holds , : ; or @ in quotes: '"Shop, Inc." <news@example.com>'"""
+        raise BadConfig(f"{where}: {text!r} can be read as {len(found)} addresses; {cure}")
+    name, address = found[0] if found else ("", "")
     try:
         checked = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError as fault:
@@ -85,15 +89,22 @@ def envelope_from(headers: MailHeaders, delivery_id: str) -> str:
     """Where bounces go (RFC 5321 4.4): one address a message, one for all, or the sender's own mailbox."""
     if headers.return_path == "from":
         return headers.from_.email
-    if not _is_domain(headers.bounce_domain):
+    domain = ascii_domain(headers.bounce_domain)
+    if not domain:
         raise RenderFailed(f"bounce_domain {headers.bounce_domain!r} is no domain; set it in the transport's section")
     token = f"b+{delivery_id}" if headers.return_path == "verp" else "bounce"
-    return f"{token}@{headers.bounce_domain}"
+    return f"{token}@{domain}"
 
 
 @lru_cache(maxsize=64)
-def _is_domain(text: str) -> bool:
-    return _DOMAIN.fullmatch(text) is not None
+def ascii_domain(text: str) -> str:
+    """A domain in A-labels, as it stands in headers and envelopes; empty when it is none."""
+    if not text.isascii():
+        try:
+            text = validate_email(f"a@{text}", check_deliverability=False, test_environment=True).ascii_domain
+        except EmailNotValidError:
+            return ""
+    return text if _DOMAIN.fullmatch(text) else ""
 
 
 def checked_delivery_id(delivery_id: str) -> None:

@@ -22,7 +22,8 @@ from engine.rules import Missing, seen_all
 
 LARGEST_OUTPUT = 1_000_000  # characters
 LONGEST_SUBJECT = 500
-FAULTS = (TemplateError, SecurityError, RenderFailed, ArithmeticError, LookupError, TypeError, ValueError)
+# NameError: what Jinja's compiler writes of 1e400, for one, is no Python.
+FAULTS = (TemplateError, SecurityError, RenderFailed, ArithmeticError, LookupError, NameError, TypeError, ValueError)
 _NO_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -22,7 +22,8 @@ GREETINGS = (
 ENDS = ",،!，！"  # what follows a name in a greeting
 WORDS = ("None", "NaN", "nan", "undefined", "null", "Undefined", "Lorem ipsum", "lorem ipsum", "TODO", "FIXME")
 
-GREETING = re.compile(rf"^\s*({'|'.join(GREETINGS)})\s+[{ENDS}]", re.IGNORECASE | re.MULTILINE)
+# Not over line ends, at each of which it begins anew: among many that would take the square of their number.
+GREETING = re.compile(rf"^[^\S\n]*({'|'.join(GREETINGS)})\s+[{ENDS}]", re.IGNORECASE | re.MULTILINE)
 BRACES = re.compile(r"\{\{|\}\}|\{%|%\}|\[\[|\]\]|\[%|%\]|%[A-Za-z_]+(?:\.[A-Za-z_]+)*%|\*\|[A-Z_:]+\|\*")
 LEFT_OVER = re.compile(
     r"(?<![\w'-])(None|NaN|nan|undefined|null|Undefined|[Ll]orem ipsum|TODO|FIXME|Missing\(.*?\))(?![\w'-])"

@@ -223,6 +223,32 @@ def test_the_nearest_domain_signs_for_the_sender(tmp_path: Path) -> None:
     assert () == signers_for(made, "workshop.test")
 
 
+def test_a_domain_beyond_ascii_signs_by_its_a_labels(tmp_path: Path) -> None:
+    pem(tmp_path, RSA)
+    section = '[dkim."{}"]\nselector = "s1"\nkey_file = "dkim.pem"\n'.format("Bücher.example")
+
+    (signer,) = signers_for(settings(tmp_path, section), "news.xn--bcher-kva.example")
+
+    assert "xn--bcher-kva.example" == signer.domain
+
+
+@pytest.mark.parametrize("selector", ["s1._domainkey", "s1._domainkey.shop.test", "s 1", "s1;", "s1\\nX-Evil: 1", "."])
+def test_a_selector_that_is_none_is_told(tmp_path: Path, selector: str) -> None:
+    pem(tmp_path, RSA)
+
+    with pytest.raises(BadConfig, match=r"is no selector; write what stands before \._domainkey"):
+        settings(tmp_path, f'[dkim."shop.test"]\nselector = "{selector}"\nkey_file = "dkim.pem"\n')
+
+
+@pytest.mark.parametrize("name", ["shop.test.", "s1._domainkey.shop.test", "shop", "☃‿.test"])
+def test_a_section_that_names_no_domain_is_told(tmp_path: Path, name: str) -> None:
+    pem(tmp_path, RSA)
+    made = settings(tmp_path, f'[dkim."{name}"]\nselector = "s1"\nkey_file = "dkim.pem"\n')
+
+    with pytest.raises(BadConfig, match="names no domain; write the one that the sender's address ends in"):
+        signers_for(made, "shop.test")
+
+
 def test_a_section_with_two_keys_makes_two_signers(tmp_path: Path) -> None:
     pem(tmp_path, KEYS["ed25519-sha256"]).rename(tmp_path / "ed.pem")
     pem(tmp_path, RSA)

@@ -219,6 +219,7 @@ def test_a_part_that_captures_leaves_the_others_fused() -> None:
         "{{ 'https:///x' | _link(1) }}",
         "{{ 'javascript:x' | _link(1) }}",
         "{{ city.__class__ }}",
+        "{% set x = 1e400 %}",
         "{{ attributes.__class__ }}{{ attributes._values }}",
         "{{ city.upper() }}",
         "{% if %}",
@@ -234,6 +235,11 @@ def test_limits_and_refusals_are_the_same(html: str) -> None:
             continue
         found = fused(template, CONTEXT, FOLLOWED)
         assert expected == found or arriving(expected.html) == decoded(found.html)
+
+
+def test_a_number_that_python_can_not_write_down_is_told_with_its_place() -> None:
+    with pytest.raises(RenderFailed, match=r"^line 2: name 'inf' is not defined"):
+        render_mail(written("a\n{% set x = 1e400 %}"), CONTEXT, FOLLOWED)
 
 
 def test_a_subject_without_end_is_refused() -> None:

@@ -56,6 +56,12 @@ def test_whatever_passes_as_style_can_end_nothing(text: str) -> None:
     assert not set(passed) & set(";:{}\"'<>\\/@!&*")
 
 
+@pytest.mark.parametrize("sign", ["a", " ", "("])
+def test_a_style_value_without_end_is_refused_before_it_is_looked_at(sign: str) -> None:
+    with pytest.raises(RenderFailed, match="longer than 1000 characters, and so no style value"):
+        style_value(f"a{sign * 1_000_000}a")
+
+
 @pytest.mark.parametrize(
     ("operator", "left", "right"),
     [

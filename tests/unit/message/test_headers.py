@@ -315,7 +315,13 @@ def test_bounces_go(mode: Any, expected: str) -> None:
     assert expected == envelope_from(replace(HEADERS, return_path=mode), HEADERS.delivery_id)
 
 
-@pytest.mark.parametrize("domain", ["", "a b", "x@y", "a.test>\r\nRCPT TO:<e@x.test"])
+def test_bounces_to_a_domain_beyond_ascii_go_to_its_a_labels() -> None:
+    found = envelope_from(replace(HEADERS, bounce_domain="bounce.bücher.example"), HEADERS.delivery_id)
+
+    assert "b+abc234abc234abc234abc234@bounce.xn--bcher-kva.example" == found
+
+
+@pytest.mark.parametrize("domain", ["", "☃‿.test", "a b", "x@y", "a.test>\r\nRCPT TO:<e@x.test"])
 def test_a_bounce_domain_that_is_none_is_told(domain: str) -> None:
     with pytest.raises(RenderFailed, match="is no domain; set it in the transport's section"):
         envelope_from(replace(HEADERS, bounce_domain=domain), HEADERS.delivery_id)
@@ -326,6 +332,20 @@ def test_a_sender_is_read_from_the_settings() -> None:
 
     assert expected == mailbox('"Café, Zoë" <news@café.test>', "[sender] from")
     assert "xn--caf-dma.test" == expected.domain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sales@shop.test <news@shop.test>",  # the first of them would be who sends
+        "Shop: our@shop.test <news@shop.test>",
+        "Shop, Inc. <news@shop.test>",
+        "Shop <news@shop.test>, other@shop.test",
+    ],
+)
+def test_a_sender_that_can_be_read_as_two_is_told_with_its_cure(text: str) -> None:
+    with pytest.raises(BadConfig, match=r"^\[sender\] from: .* <news@example\.com>"):
+        mailbox(text, "[sender] from")
 
 
 @pytest.mark.parametrize("text", ["", "Shop", "Shop <>", "a@b@c.test", "jörg@shop.test"])

@@ -103,6 +103,13 @@ def test_a_good_message_has_no_findings() -> None:
     assert [] == findings_in(good)
 
 
+def test_a_message_of_empty_lines_is_looked_at_to_its_end() -> None:
+    gap = "\n \t\u2028" * 50_000
+
+    assert ["ML020"] == [one.code for one in findings_in(finished(text=f"Anna{gap}\n \u2028Hi\n ,"))]
+    assert [] == findings_in(finished(text=f"Anna{gap}Hi Anna,"))
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
