@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.feedback.webhooks.bounce_types import reason_of
-from engine.feedback.webhooks.document import moment, parsed, part, text
+from engine.feedback.webhooks.document import items, moment, parsed, part, text
 from engine.feedback.webhooks.opens import hint_of
 from engine.model import Notice, NoticeKind
 from engine.replies import shortened
@@ -36,13 +36,19 @@ def notices(body: bytes, event_id: str) -> tuple[Notice, ...]:
     data = part(event, "data")
     notice = Notice(
         kind=kind,
-        delivery_id=text(part(data, "tags"), "delivery_id"),
+        delivery_id=_delivery_id(data),
         recipient=text(data, "to"),
         at=moment(event, "created_at"),
         source="resend",
         notice_id=event_id,
     )
     return (_detailed(notice, text(event, "type"), data),)
+
+
+def _delivery_id(data: dict[str, Any]) -> str:
+    """Our tag: a name with its value (OpenAPI file), or both in a list (docs/dashboard/webhooks/body-parameters)."""
+    listed = {text(one, "name"): text(one, "value") for one in items(data, "tags")}
+    return text(part(data, "tags"), "delivery_id") or listed.get("delivery_id", "")
 
 
 def _detailed(notice: Notice, event: str, data: dict[str, Any]) -> Notice:

@@ -43,6 +43,12 @@ def test_a_delivery_is_told_with_our_id() -> None:
     assert RESEND == of_resend("email.delivered")
 
 
+def test_our_id_is_found_in_a_list_of_tags_too() -> None:
+    tags = [{"name": "category", "value": "x"}, {"name": "delivery_id", "value": RESEND.delivery_id}]
+
+    assert RESEND == of_resend("email.delivered", tags=tags)
+
+
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
