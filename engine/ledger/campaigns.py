@@ -27,17 +27,27 @@ class Standing:
     @property
     def is_braked(self) -> bool:
         """Whether it paused itself because too much came back."""
-        return self.state is CampaignState.PAUSED and self.reason.startswith(BRAKED)
+        return _is_braked(self.state, self.reason)
 
 
 def set_state(store: Store, name: str, state: CampaignState, reason: str, at: datetime) -> bool:
-    """Say how a campaign stands; a pause does not bring back one that is over (then False)."""
-    values = {"state": state, "reason": reason, "at": at}
-    statement = store.insert(campaign).values(name=name, **values)
-    may_change = campaign.c.state.not_in(_OVER) if state is CampaignState.PAUSED else sa.true()
-    upsert = statement.on_conflict_do_update(index_elements=[campaign.c.name], set_=values, where=may_change)
+    """Say how a campaign stands; False where it stays as it is.
+
+    A pause does not bring back one that is over. One that its brake holds goes on, or is over, only where a reason is
+    given, or by being cancelled; another pause leaves the brake on.
+    """
+    known = sa.select(campaign.c.state, campaign.c.reason).where(campaign.c.name == name)
     with store.write() as db:
-        before = db.execute(sa.select(campaign.c.state, campaign.c.reason).where(campaign.c.name == name)).first()
+        before = db.execute(known.with_for_update()).first()
+        if before is not None and _is_braked(before.state, before.reason):
+            if state is CampaignState.PAUSED:
+                reason = _both(before.reason, reason)
+            elif not reason:
+                return False
+        values = {"state": state, "reason": reason, "at": at}
+        statement = store.insert(campaign).values(name=name, **values)
+        may_change = campaign.c.state.not_in(_OVER) if state is CampaignState.PAUSED else sa.true()
+        upsert = statement.on_conflict_do_update(index_elements=[campaign.c.name], set_=values, where=may_change)
         if db.execute(upsert.returning(campaign.c.name)).first() is None:
             return False
         if before is None or tuple(before) != (state, reason):
@@ -77,6 +87,15 @@ def states(store: Store) -> list[Standing]:
     """All campaigns that have a state, by name."""
     with store.read() as db:
         return [_standing(row) for row in db.execute(sa.select(campaign).order_by(campaign.c.name))]
+
+
+def _is_braked(state: str, reason: str) -> bool:
+    return state == CampaignState.PAUSED and reason.startswith(BRAKED)
+
+
+def _both(brake: str, reason: str) -> str:
+    """Why it is held, once somebody or something else wants it held as well."""
+    return reason if reason.startswith(BRAKED) else brake if reason in brake else f"{brake}; {reason}"
 
 
 def _standing(row: Row) -> Standing:

@@ -12,6 +12,7 @@ from story_shop import Shop, address, agreed, in_state, quiet, standings
 
 from engine import ledger, pipeline
 from engine.cli.app import run
+from engine.errors import Refused
 from engine.model import CampaignState, MessageState, Notice, NoticeKind
 from engine.pipeline import Mailer
 
@@ -267,3 +268,43 @@ def test_a_campaign_paused_by_hand_stays_so(sqlite_shop: Shop, complain: tuple[M
     one_more(1)
 
     assert "paused by hand: lunch" == standing(mailer).reason
+
+
+@pytest.mark.parametrize("reason", ["paused by hand: lunch", "the server refuses our mail: 530 log in first"])
+def test_another_pause_does_not_take_the_brake_off(sqlite_shop: Shop, sink: Sink, reason: str) -> None:
+    sqlite_shop.configure(sink.port)
+    refusing(sink, 1, NOBODY)
+    mailer, _ = send(sqlite_shop, "all")
+    braked = standing(mailer).reason
+
+    for _ in range(2):
+        ledger.set_state(mailer.store, "story", CampaignState.PAUSED, reason, mailer.clock())
+
+    assert f"{braked}; {reason}" == standing(mailer).reason
+    with pytest.raises(Refused, match="paused itself"):
+        pipeline.resume(mailer, "story", None, quiet)
+
+
+def test_a_brake_that_comes_while_the_operator_is_asked_stays_on(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    mailer, name = sqlite_shop.open(), sqlite_shop.campaign("few")
+
+    def agreed_late(_made: pipeline.Planned) -> None:
+        ledger.set_state(mailer.store, name, CampaignState.PAUSED, f"{ledger.BRAKED}complaints", mailer.clock())
+
+    sent = pipeline.send(mailer, name, None, "once", mailer.clock(), agreed_late, quiet)
+
+    assert (0, 25, []) == (sent.counts["sent"], sent.counts["waiting"], sink.taken)
+    assert standing(mailer).is_braked
+
+
+def test_a_brake_that_the_last_message_pulls_holds_the_next_occurrence(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    refusing(sink, 1, NOBODY)
+    mailer, sent = send(sqlite_shop, "few")
+    assert 25 == sent.counts["refused"]
+    assert "story is paused (the brake: " in sent.notes[-1]
+
+    assert standing(mailer).is_braked
+    with pytest.raises(Refused, match="paused itself"):
+        send(sqlite_shop, "few", "next")
