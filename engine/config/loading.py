@@ -220,7 +220,8 @@ def _told(error: Any) -> str:
         return f"unknown key {where}{nearest(str(error['loc'][-1]), _known_keys(error['loc']))}"
     if error["type"] == "missing":
         return f"{where} is missing"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
 
 
 def _known_keys(where: tuple[Any, ...]) -> list[str]:

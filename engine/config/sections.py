@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -13,6 +13,10 @@ from engine.model import TRANSACTIONAL, TrackingMode
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 APIS = ("resend", "ses")
 _ENDPOINT = r"https://[^\s/@]+(/[^\s?#]*)?|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/[^\s?#]*)?"
+_NUMBERS = (int, float, float | None)
+_MOST_A_SECOND = 100_000
+_MOST_A_DAY = 1_000_000_000
+_LONGEST_WAIT = 3600  # seconds; RFC 5321 4.5.3.2 asks for ten minutes at most
 _TOPIC = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$"
 
 
@@ -20,6 +24,16 @@ class Section(BaseModel):
     """A table of config.toml: no key but the known ones, and nobody changes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, given: Any) -> Any:
+        """`complaints = true` would else be a limit of 100 %, `daily = true` one mail a day."""
+        for name, value in given.items() if isinstance(given, dict) else ():
+            field = cls.model_fields.get(name)
+            if isinstance(value, bool) and field is not None and field.annotation in _NUMBERS:
+                raise ValueError(f"{name} is a number, not {str(value).lower()}")
+        return given
 
 
 class Shop(Section):
@@ -84,14 +98,14 @@ class TransportSettings(Section):
     return_path: Literal["verp", "fixed", "from"] = "verp"
     bounce_domain: str = ""
     connections: int = Field(default=1, ge=1, le=8)
-    timeout: float = Field(default=60, gt=0)
+    timeout: float = Field(default=60, gt=0, le=_LONGEST_WAIT)
     folder: str = "outbox"
     auth: Literal["auto", "plain", "login", "cram-md5", "xoauth2"] = "auto"
     chunking: bool = True
     messages_per_connection: int = Field(default=100, ge=1)
-    rate: float = Field(default=0, ge=0)  # messages a second; 0: as fast as it goes
-    daily: int = Field(default=0, ge=0)  # messages a day of the shop's; 0: no cap
-    warm_up: tuple[Annotated[int, Field(ge=1)], ...] = ()  # messages on the first day, the second ...
+    rate: float = Field(default=0, ge=0, le=_MOST_A_SECOND)  # messages a second; 0: as fast as it goes
+    daily: int = Field(default=0, ge=0, le=_MOST_A_DAY)  # messages a day of the shop's; 0: no cap
+    warm_up: tuple[Annotated[int, Field(ge=1, le=_MOST_A_DAY)], ...] = ()  # messages on the first day, the second ...
     warm_up_from: date | None = None
     backup: str = ""
     region: str = Field(default="eu-west-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
@@ -178,12 +192,24 @@ class Brake(Section):
     minimum: int = Field(default=200, ge=1)  # messages before any share is believed
 
 
+def _as_addresses_have_it(domain: str) -> str:
+    # Here, since it takes long to load, and most files name no destination.
+    from email_validator import EmailNotValidError, validate_email
+
+    bare = domain.strip().rstrip(".")
+    try:
+        found = validate_email(f"a@{bare}", check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        raise ValueError(f"{domain!r} is no domain; write what stands after the @, as in gmail.com") from None
+    return (found.ascii_domain or bare).lower()
+
+
 class Destination(Section):
     """A group of recipients' domains that share one mail system, and how much it takes."""
 
-    domains: tuple[str, ...] = Field(min_length=1)
-    rate: float = Field(default=0, ge=0)  # messages a second over each transport; 0: the transport's own
-    daily: int = Field(default=0, ge=0)
+    domains: tuple[Annotated[str, AfterValidator(_as_addresses_have_it)], ...] = Field(min_length=1)
+    rate: float = Field(default=0, ge=0, le=_MOST_A_SECOND)  # messages a second over each transport; 0: its own
+    daily: int = Field(default=0, ge=0, le=_MOST_A_DAY)
 
 
 class Caps(Section):
@@ -238,6 +264,16 @@ class Limits(Caps):
     def _can_be_capped(cls, value: dict[str, Caps]) -> dict[str, Caps]:
         if TRANSACTIONAL in value:
             raise ValueError(f"messages of class {TRANSACTIONAL!r} are owed and can't be capped; leave its table out")
+        return value
+
+    @field_validator("destination")
+    @classmethod
+    def _one_group_a_domain(cls, value: dict[str, Destination]) -> dict[str, Destination]:
+        group_of: dict[str, str] = {}
+        for name, one in value.items():
+            for domain in one.domains:
+                if group_of.setdefault(domain, name) != name:
+                    raise ValueError(f"{domain!r} stands in both {group_of[domain]!r} and {name!r}; leave it in one")
         return value
 
 

@@ -97,6 +97,13 @@ def test_a_wrong_key_of_a_table_within_a_table_is_told_with_the_nearest(tmp_path
         ('kind = "outbox"\nbackup = "second"', "'second' is no other transport"),
         ('kind = "outbox"\nbackup = "main"', "'main' is no other transport"),
         ('kind = "outbox"\nwarm_up = [50]', "warm_up needs warm_up_from"),
+        ('kind = "outbox"\nrate = inf', "transport.main.rate: Input should be less than or equal to 100000"),
+        ('kind = "outbox"\nrate = -1', "transport.main.rate: Input should be greater than or equal to 0"),
+        ('kind = "outbox"\ndaily = true', "transport.main: daily is a number, not true"),
+        ('kind = "outbox"\ndaily = 99999999999999999999', "transport.main.daily: Input should be less than"),
+        ('kind = "outbox"\nwarm_up = [0]\nwarm_up_from = 2026-12-01', r"transport.main.warm_up.0: Input should be gr"),
+        ('kind = "outbox"\ntimeout = inf', "transport.main.timeout: Input should be less than or equal to 3600"),
+        ('kind = "outbox"\nbackup = "second"', r"config\.toml: transport\.main\.backup"),
     ],
 )
 def test_a_wrong_transport_is_told(tmp_path: Path, lines: str, said: str) -> None:
@@ -251,6 +258,13 @@ def test_what_names_no_place_at_amazon_is_refused(tmp_path: Path, line: str) -> 
         ('[limits.quiet_in.DE]\nhours = "08:00-08:00"', '"08:00-08:00" leaves no hour to mail in'),
         ('[limits.quiet]\nhours = "9-17"', "limits.quiet.hours"),
         ("[limits.quiet_in.Germany]\nweekends = true", "limits.quiet_in.Germany"),
+        ("[limits.brake]\ncomplaints = true", "limits.brake: complaints is a number, not true"),
+        ('[limits.destination.gmail]\ndomains = ["gmail.com"]\nrate = inf', "limits.destination.gmail.rate"),
+        ('[limits.destination.gmail]\ndomains = ["@gmail.com"]', "'@gmail.com' is no domain; write what stands after"),
+        (
+            '[limits.destination.a]\ndomains = ["x.fi"]\n[limits.destination.b]\ndomains = ["y.fi", "X.fi"]',
+            "'x.fi' stands in both 'a' and 'b'; leave it in one",
+        ),
         ("[limits.class.transactional]\nmessages_per_day = 1", "'transactional' are owed and can't be capped"),
     ],
 )
@@ -258,3 +272,11 @@ def test_limits_that_make_no_sense_are_told(tmp_path: Path, text: str, said: str
     with pytest.raises(BadConfig) as fault:
         load_settings(workspace(tmp_path, f"{SMALLEST}\n{text}\n"), environ={})
     assert said in str(fault.value)
+
+
+def test_a_destinations_domain_is_known_as_it_stands_in_addresses(tmp_path: Path) -> None:
+    text = '[limits.destination.mueller]\ndomains = ["Müller.example", "x.fi."]\n'
+
+    settings = load_settings(workspace(tmp_path, SMALLEST + text), environ={})
+
+    assert ("xn--mller-kva.example", "x.fi") == settings.limits.destination["mueller"].domains
