@@ -1,7 +1,9 @@
 """How do several senders work side by side? One process a connection; signals reach them through their parent alone."""
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -73,6 +75,7 @@ def _sender(folder: Path, plan_id: int, at: datetime | None, faults: "multiproce
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.ask)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    _end_with_parent()
     mailer = open_mailer(folder)
     try:
         send_due(replace(mailer, clock=clock_set_to(at)) if at else mailer, stop, plan_id)
@@ -80,3 +83,15 @@ def _sender(folder: Path, plan_id: int, at: datetime | None, faults: "multiproce
         faults.put(str(fault))
     finally:
         mailer.store.close()
+
+
+def _end_with_parent() -> None:
+    """End in order when the command is gone, by `kill -9` too: nobody would hear a Ctrl-C for us any more."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a sender is spawned by the command"
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()

@@ -211,6 +211,23 @@ def test_ctrl_c_twice_does_not_wait_and_says_whose_answer_is_lost(
     assert_everybody_has_one(sink)
 
 
+def test_senders_end_with_their_command(sqlite_shop: Shop, sink: Sink, held: Held, commands: Commands) -> None:
+    """Killed, it passes no Ctrl-C on any more: who went on would be stopped by nobody."""
+    sqlite_shop.configure(sink.port, connections=2)
+    plan = sqlite_shop.released("some", chunk=60)
+    held.recipients |= {address(90)}
+
+    command = commands.type(sqlite_shop.folder, "resume", str(plan))
+    held.wait()
+    held.wait()
+    os.kill(command.process.pid, signal.SIGKILL)
+    command.process.communicate(timeout=60)  # the senders have its pipes open, as long as they live
+
+    found = standings(sqlite_shop.open(), plan)
+    assert held.recipients == in_state(found, MessageState.UNCERTAIN)
+    assert (60, 58) == tuple(len(in_state(found, one)) for one in (MessageState.SENT, MessageState.PLANNED))
+
+
 def wait_for_one_sender_of(parent: int) -> None:
     """Until just one of the spawned processes lives."""
     children = Path(f"/proc/{parent}/task/{parent}/children")
