@@ -8,6 +8,7 @@ advance.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +26,7 @@ class Journal:
 
     def __init__(self, folder: Path, batch_id: int, fence: int) -> None:
         self._path = _path(folder, batch_id, fence)
-        self._broken = False
+        self._broken: OSError | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # A file of the same name can only come from a database that was set back since: its proofs are void.
@@ -46,10 +47,8 @@ class Journal:
         """Call with what came back. Never fails: a lost line only makes a message uncertain if this process dies."""
         state, reason, stage = outcome.state._value_, outcome.reason or "-", outcome.stage or "-"
         line = f"R {ord_} {state} {reason} {stage} {' '.join(outcome.reply.split())}\n"
-        try:
+        with suppress(OSError):  # the next hand-over says so
             self._write(line.encode("utf-8", "replace"))
-        except OSError:
-            self._broken = True
 
     def __enter__(self) -> Self:
         return self
@@ -70,16 +69,14 @@ class Journal:
 
     def _write(self, line: bytes) -> None:
         # After half a line nothing more may follow: the two would read as one.
-        if self._broken:
-            raise OSError("an earlier line could not be written")
-        try:
-            whole = os.write(self._file, line) == len(line)
-        except OSError:
-            self._broken = True
-            raise
-        if not whole:
-            self._broken = True
-            raise OSError("the disk is full")
+        if self._broken is None:
+            try:
+                if os.write(self._file, line) != len(line):
+                    self._broken = OSError("the disk is full")
+            except OSError as fault:
+                self._broken = fault
+        if self._broken is not None:
+            raise self._broken
 
     def _unwritable(self, fault: OSError) -> StoreUnavailable:
         why = fault.strerror or fault

@@ -34,7 +34,7 @@ from engine.ledger.forgetting import forget_contact
 from engine.ledger.freezing import PlanHeader, freeze, save_digests, save_templates, template
 from engine.ledger.history import Chapter, Response, history
 from engine.ledger.hits import HitMessage, hit_messages, judged_too_soon
-from engine.ledger.holdups import Holdup, holdups
+from engine.ledger.holdups import DAILY, Holdup, holdups
 from engine.ledger.inside import (
     Answer,
     Answers,
@@ -170,6 +170,7 @@ __all__ = [
     "CAPPED",
     "CLAIM",
     "COMPLAINT",
+    "DAILY",
     "LEASE_SECONDS",
     "MAILED",
     "MOST_LATE",

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from engine.ledger.breakers import OPEN
 from engine.ledger.choosing import HELD_BACK, transport_of_plan
+from engine.ledger.pacing import rate_in_words
 from engine.ledger.rows import Row
 from engine.ledger.turns import CAPPED, OUTRANKED, QUIET
 from engine.model import BatchState, CampaignState, MessageState, PlanState
@@ -16,6 +17,7 @@ from engine.store.tables import batch, breaker, bucket, campaign, message, plan
 
 HELD, DAILY, RATE, RETRY, UNREACHABLE, TURN = "held", "daily", "rate", "retry", "unreachable", "turn"
 
+_FORESEEN_SECONDS = 10 * 366 * 86_400.0  # no end is told that lies further off
 _LIVELY_SECONDS = 60.0  # a rate is shown as long as somebody has lately sent by it
 
 
@@ -82,10 +84,11 @@ def _of_bucket(row: Row, waiting: list[Row], at: datetime) -> Iterator[Holdup]:
     rate = row.rate * row.factor
 
     def held_up(kind: str, why: str, seconds: float) -> Holdup:
-        until = at + timedelta(seconds=seconds)
-        messages = _due_by(waiting, until if kind != RATE else at, transport, destination)
+        until: datetime | None = at + timedelta(seconds=seconds)
+        messages = _due_by(waiting, until or at, transport, destination)
         if kind == RATE:
-            until += timedelta(seconds=messages / rate)
+            takes = messages / rate
+            until = at + timedelta(seconds=takes) if takes < _FORESEEN_SECONDS else None
         return Holdup(kind=kind, transport=transport, destination=destination, why=why, until=until, messages=messages)
 
     if row.held_until > row.now:
@@ -94,7 +97,7 @@ def _of_bucket(row: Row, waiting: list[Row], at: datetime) -> Iterator[Holdup]:
         yield held_up(DAILY, f"all {row.daily} messages of today are out", row.day_ends - row.now)
     elif rate > 0 and row.now - row.at < _LIVELY_SECONDS:
         slowed = f", slowed down: {row.why}" if row.factor < 1 else ""
-        yield held_up(RATE, f"{rate:.3g} messages a second{slowed}", 0)
+        yield held_up(RATE, f"{rate_in_words(rate)}{slowed}", 0)
 
 
 def _unreachable(row: Row, waiting: list[Row], at: datetime) -> Holdup:

@@ -68,6 +68,11 @@ def lease_size(rate: float) -> int:
     return _MOST_TOKENS if rate <= 0 else max(1, min(_MOST_TOKENS, int(rate / 10)))
 
 
+def rate_in_words(rate: float) -> str:
+    """A rate as people read it: 0.25, 20 or 1,500 messages a second."""
+    return f"{rate:,.0f} messages a second" if rate >= 100 else f"{rate:.3g} messages a second"
+
+
 def restraints(store: Store) -> dict[str, Restraint]:
     """All scopes that are held or slowed now."""
     with store.read() as db:
@@ -200,7 +205,7 @@ class _Bucket:
         # All or nothing: who took what drops out one by one would ask again for each message.
         missing = min(want, self.burst) - self.tokens if self.rate else 0.0
         if missing > 1e-9:
-            slow = f"{RATE}: {self.rate:.3g} messages a second"
+            slow = f"{RATE}: {rate_in_words(self.rate)}"
             return Lease(granted=0, wait_seconds=missing / self.rate, why=slow, scope=scope)
         return None
 

@@ -137,9 +137,11 @@ def due(store: Store, at: datetime) -> list[Due]:
         ]
 
 
-def next_due(store: Store, at: datetime) -> datetime | None:
-    """The next hour after `at` at which something released becomes due."""
+def next_due(store: Store, at: datetime, plan_id: int | None = None) -> datetime | None:
+    """The next hour after `at` at which something released becomes due; of one plan, or of all."""
     wanted = _claimable(sa.func.min(batch.c.not_before)).where(batch.c.not_before > at)
+    if plan_id is not None:
+        wanted = wanted.where(batch.c.plan_id == plan_id)
     with store.read() as db:
         hour: datetime | None = db.scalar(wanted)
     return hour

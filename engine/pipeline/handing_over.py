@@ -79,6 +79,7 @@ class Handover:
     ended: Outcome | None = None
     wait: Wait | None = None  # with `ended` for its pace: how long
     sent: int = 0
+    lacks_store: bool = False  # with `ended`: what was missing is the journal or the database, not the transport
     _taken: dict[int, tuple[Item, str]] = field(default_factory=dict)  # offered, not answered yet; the mail's digest
     _done: list[Ended] = field(default_factory=list)  # answered, not recorded yet
     _left: list[int] = field(default_factory=list)  # taken and certainly not handed over
@@ -246,6 +247,7 @@ class Handover:
             key = delivery.handover_key(self.transport)
             self.journal.handing_over(item.ord, key and delivery.journalled(self.transport.name, key))
         except StoreUnavailable as fault:  # the journal or the database: nothing is handed over
+            self.lacks_store = True
             return Outcome(state=MessageState.DEFERRED, reason="unavailable", reply=str(fault))
         return None
 

@@ -17,7 +17,7 @@ from engine.pipeline.composing import routes
 from engine.pipeline.pacing import destination_of, held_up
 from engine.pipeline.planning import Planned, load_campaign, make_plan, planned, refuse_drift
 from engine.pipeline.senders import run_senders
-from engine.pipeline.sending import send_due
+from engine.pipeline.sending import Turns, send_due
 from engine.pipeline.stopping import Stop, stop_on_signals
 from engine.pipeline.ticking import alive, living
 from engine.pipeline.workspace import Mailer
@@ -150,11 +150,11 @@ def work(mailer: Mailer, stop: Stop, rest: Callable[[], None] | None = None) -> 
     config.toml is read anew each time, so that what an operator mended there is believed at once. `rest` waits for
     more work where all went well; without it, a second.
     """
-    pause = _IDLE_SECONDS
+    pause, turns = _IDLE_SECONDS, Turns()
     with alive(mailer, "worker") as life:
         while not stop.asked:
             mailer, faults = _as_configured(mailer)
-            faults += _send_all_due(mailer, stop)
+            faults += _send_all_due(mailer, stop, turns)
             if life.tell("; ".join(faults)):
                 log.warning("trouble reason=%r", life.trouble or "none any more")
             pause = min(pause * 2, _PATIENCE_SECONDS) if faults else _IDLE_SECONDS
@@ -164,11 +164,11 @@ def work(mailer: Mailer, stop: Stop, rest: Callable[[], None] | None = None) -> 
                 rest()
 
 
-def _send_all_due(mailer: Mailer, stop: Stop) -> list[str]:
+def _send_all_due(mailer: Mailer, stop: Stop, turns: Turns) -> list[str]:
     """Send what is due; where one transport fails, the plans of the others still go out. Gives the faults."""
     faults: dict[str | None, str] = {}
     try:
-        send_due(mailer, stop)
+        send_due(mailer, stop, turns=turns)
         return []
     except TransportUnavailable as fault:
         if len(mailer.settings.transport) == 1:
@@ -177,7 +177,7 @@ def _send_all_due(mailer: Mailer, stop: Stop) -> list[str]:
         name = ledger.plan_of(mailer.store, one.plan_id).definition["transport"]
         try:
             if name not in faults:
-                send_due(mailer, stop, one.plan_id)
+                send_due(mailer, stop, one.plan_id, turns=turns)
         except TransportUnavailable as fault:
             faults[name] = str(fault)
     return list(faults.values())
@@ -330,7 +330,8 @@ def _result(mailer: Mailer, plan_id: int, faults: list[str], *, stopped: bool) -
         notes.append(f"{left} messages {_waiting_for(mailer, plan)}")
         notes += held_up(mailer, plan_id)
     elif not counts["deferred"] and not counts["uncertain"] and not _has_more(mailer, plan.campaign):
-        ledger.set_state(mailer.store, plan.campaign, CampaignState.ENDED, "", mailer.clock())
+        is_over = ledger.set_state(mailer.store, plan.campaign, CampaignState.ENDED, "", mailer.clock())
+        notes += [] if is_over else [_paused(mailer, plan.campaign)]
     return Sent(plan_id=plan_id, counts=_counted(counts), notes=tuple(notes), cut_off=cut_off)
 
 
@@ -341,17 +342,28 @@ def _has_more(mailer: Mailer, campaign: str) -> bool:
 
 
 def _waiting_for(mailer: Mailer, plan: Plan) -> str:
-    standing = ledger.state_of(mailer.store, plan.campaign)
-    if standing is not None and standing.state is CampaignState.PAUSED:
-        words = ' --because "WHAT YOU FOUND"' if standing.is_braked else ""
-        how = f"`mailer resume {plan.campaign}{words}` goes on"
-        return f"wait: {plan.campaign} is paused ({standing.reason}); {how}"
-    when = ledger.next_due(mailer.store, mailer.clock())
-    if when is None:
+    paused = _paused(mailer, plan.campaign)
+    if paused:
+        return f"wait: {paused}"
+    when = ledger.next_due(mailer.store, mailer.clock(), plan.id)
+    if _is_due(mailer, plan.id):
+        until = "turn"
+    elif when is not None:
+        until = f"hour (next: {when.astimezone(mailer.zone):%Y-%m-%d %H:%M})"
+    else:
         return "are with another sender"
     has_sender = any(one.kind == "worker" for one in living(mailer))
     who = "a sender is running" if has_sender else "no sender is running: start `mailer run`, or `mailer resume` then"
-    return f"wait for their hour (next: {when.astimezone(mailer.zone):%Y-%m-%d %H:%M}); {who}"
+    return f"wait for their {until}; {who}"
+
+
+def _paused(mailer: Mailer, campaign: str) -> str:
+    """That the campaign is paused, why, and how it goes on; empty when it is not."""
+    standing = ledger.state_of(mailer.store, campaign)
+    if standing is None or standing.state is not CampaignState.PAUSED:
+        return ""
+    words = ' --because "WHAT YOU FOUND"' if standing.is_braked else ""
+    return f"{campaign} is paused ({standing.reason}); `mailer resume {campaign}{words}` goes on"
 
 
 def _counted(counts: Mapping[str, object]) -> dict[str, int]:

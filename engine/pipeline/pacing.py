@@ -53,6 +53,7 @@ class Pace:
         self._free = self._is_free()
         self._batch_destination = ""
         self._tokens: dict[tuple[str, ...], int] = defaultdict(int)
+        self._leased_on = date.min
         self._blocks: dict[str, int] = defaultdict(int)
         self._began, self._number = time.monotonic(), 0
 
@@ -68,12 +69,17 @@ class Pace:
         self._number += 1
         if self._free:
             return None
-        limits = self._limits(self.destination_of(item))
+        day, left = self._day()
+        limits = self._limits(self.destination_of(item), day)
         scopes = tuple(one.scope for one in limits)
+        if day != self._leased_on:
+            self.close()  # leave of yesterday counts for yesterday
+            self._leased_on = day
         if limits and not self._tokens[scopes]:
-            slowest = min((self._rate(one) for one in limits if self._rate(one)), default=0.0)
-            want, (day, left) = ledger.lease_size(slowest), self._day()
-            leased = ledger.lease(self._mailer.store, limits, want, day, left)
+            leased = self._leased(limits, day, left)
+            if not leased.granted and any(self._tokens.values()):
+                self.close()  # what was leased for another destination may be just what is missing
+                leased = self._leased(limits, day, left)
             if not leased.granted:
                 for_all = leased.scope == self._transport or bool(self._batch_destination)
                 return Wait(seconds=leased.wait_seconds, scope=leased.scope, why=leased.why, is_for_all=for_all)
@@ -81,6 +87,10 @@ class Pace:
         if limits:
             self._tokens[scopes] -= 1
         return None
+
+    def _leased(self, limits: list[PaceLimit], day: date, seconds_left: float) -> ledger.Lease:
+        slowest = min((self._rate(one) for one in limits if self._rate(one)), default=0.0)
+        return ledger.lease(self._mailer.store, limits, ledger.lease_size(slowest), day, seconds_left)
 
     def destination_of(self, item: Item) -> str:
         """The batch's destination; in a mixed batch the mail system behind the recipient's own domain."""
@@ -116,10 +126,9 @@ class Pace:
 
     def close(self) -> None:
         """Give back what was leased and not used."""
-        day, _ = self._day()
         for scopes, tokens in self._tokens.items():
             if tokens:
-                ledger.give_back(self._mailer.store, scopes, tokens, day)
+                ledger.give_back(self._mailer.store, scopes, tokens, self._leased_on)
         self._tokens.clear()
 
     def _is_free(self) -> bool:
@@ -132,10 +141,9 @@ class Pace:
             or self._mailer.settings.limits.destination
         )
 
-    def _limits(self, destination: str) -> list[PaceLimit]:
+    def _limits(self, destination: str, day: date) -> list[PaceLimit]:
         """The scopes of a message that limit anything."""
         own = self._mailer.settings.limits.destination.get(destination)
-        day, _ = self._day()
         limits = [
             PaceLimit(
                 scope=ledger.scope_of(self._transport), rate=self._settings.rate, daily=allowance(self._settings, day)
@@ -174,7 +182,16 @@ def held_up(mailer: Mailer, plan_id: int | None = None) -> list[str]:
     """What holds released messages back beside their hour, a sentence each; of one plan, or of all."""
     usual = {"": next(iter(mailer.settings.transport))}  # what a campaign that names no transport goes by
     found = ledger.holdups(mailer.store, mailer.clock(), plan_id, via=usual)
-    return [_sentence(mailer, one) for one in found]
+    return [_sentence(mailer, one) for one in found if one.kind != ledger.DAILY or _is_capped(mailer, one)]
+
+
+def _is_capped(mailer: Mailer, one: ledger.Holdup) -> bool:
+    """Whether config.toml still sets the cap that was reached: nobody asks the bucket about one that is gone."""
+    if one.destination:
+        own = mailer.settings.limits.destination.get(one.destination)
+        return own is not None and own.daily > 0
+    settings = mailer.settings.transport.get(one.transport)
+    return settings is not None and allowance(settings, mailer.clock().astimezone(mailer.zone).date()) is not None
 
 
 def _sentence(mailer: Mailer, one: ledger.Holdup) -> str:

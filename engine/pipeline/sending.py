@@ -30,28 +30,56 @@ from engine.pipeline.workspace import Mailer
 
 _CLICK = "click"
 _PATIENCE_SECONDS = 30.0  # so long a sender waits for its turn; longer, it goes and comes back
+_ASK_AGAIN_SECONDS = 60.0  # at most: an operator may have raised the cap meanwhile
 
 log = logging.getLogger("mailer.send")
 
 
+class Turns:
+    """Scopes whose turn comes later, as far as one process knows; kept from round to round, so that it asks rarely."""
+
+    def __init__(self) -> None:
+        self._later: dict[str, tuple[float, float]] = {}  # when to ask again, and when the turn comes
+
+    def wait(self, scope: str, seconds: float) -> None:
+        """Its turn comes in so many seconds."""
+        now = time.monotonic()
+        self._later[scope] = now + min(seconds, _ASK_AGAIN_SECONDS), now + seconds
+
+    def shut(self) -> list[str]:
+        """The scopes of which nothing should be claimed now."""
+        now = time.monotonic()
+        self._later = {scope: times for scope, times in self._later.items() if times[0] > now}
+        return sorted(self._later)
+
+    def soonest(self) -> float:
+        """Seconds until the next turn; endless where nothing waits."""
+        return min((turn for _, turn in self._later.values()), default=float("inf")) - time.monotonic()
+
+
 def send_due(
-    mailer: Mailer, stop: Stop, plan_id: int | None = None, noticed: Callable[[], None] = lambda: None
+    mailer: Mailer,
+    stop: Stop,
+    plan_id: int | None = None,
+    noticed: Callable[[], None] = lambda: None,
+    turns: Turns | None = None,
 ) -> None:
     """Send every message that is due; safe to run again, and beside others, at any moment.
 
-    `noticed` is called after each batch. Raises TransportUnavailable when no mail gets through: what is left stays
-    planned, nobody is lost.
+    `noticed` is called after each batch; `turns` is what this process knows from the last time. Raises
+    TransportUnavailable when no mail gets through: what is left stays planned, nobody is lost.
     """
     owner = delivery.owner_name()
     with ExitStack() as opened:
         journals = mailer.settings.state_dir / "journal"
         opened.enter_context(delivery.presence(journals, owner))
-        sender = _Sender(mailer, stop, opened, noticed, journals)
+        turns = turns or Turns()
+        sender = _Sender(mailer, stop, opened, noticed, journals, turns)
         proof = partial(delivery.trusted_journal, journals)
         is_dead = partial(delivery.is_dead, folder=journals)
         claim_next = partial(ledger.claim, mailer.store, owner, proof=proof, is_dead=is_dead)
         while not stop.asked:
-            claim = claim_next(at=mailer.clock(), plan_id=plan_id, via=sender.routing.via(), shut=sender.shut())
+            claim = claim_next(at=mailer.clock(), plan_id=plan_id, via=sender.routing.via(), shut=turns.shut())
             if claim is not None:
                 sender.send_batch(claim)
             elif not sender.rest():
@@ -62,7 +90,13 @@ class _Sender:
     """One process's worth of sending: a connection for each transport it came to use, and the look before the dot."""
 
     def __init__(
-        self, mailer: Mailer, stop: Stop, opened: ExitStack, noticed: Callable[[], None], journals: Path
+        self,
+        mailer: Mailer,
+        stop: Stop,
+        opened: ExitStack,
+        noticed: Callable[[], None],
+        journals: Path,
+        turns: Turns,
     ) -> None:
         self.routing = Routing(mailer)
         self._journals = journals
@@ -78,17 +112,11 @@ class _Sender:
         self._tempi: dict[str, Tempo] = {}
         self._composers: dict[tuple[int, str], Composer] = {}
         self._plans: dict[int, Plan] = {}
-        self._shut_until: dict[str, float] = {}  # scopes whose turn comes later, as far as this sender knows
-
-    def shut(self) -> list[str]:
-        """The scopes of which nothing should be claimed now."""
-        now = time.monotonic()
-        self._shut_until = {scope: until for scope, until in self._shut_until.items() if until > now}
-        return sorted(self._shut_until)
+        self._turns = turns
 
     def rest(self) -> bool:
         """Wait for the next scope's turn where that is soon; False when there is nothing to wait for."""
-        soonest = min(self._shut_until.values(), default=float("inf")) - time.monotonic()
+        soonest = self._turns.soonest()
         if soonest > _PATIENCE_SECONDS:
             return False
         self._stop.rest(soonest)
@@ -136,8 +164,10 @@ class _Sender:
         if ended is None:
             log.info("batch_done campaign=%s plan=%s batch=%s", *_named(claim))
         elif handover.wait is not None:
-            self._shut_until[handover.wait.scope] = time.monotonic() + handover.wait.seconds
+            self._turns.wait(handover.wait.scope, handover.wait.seconds)
             log.info("batch_waits campaign=%s plan=%s batch=%s reason=%r", *_named(claim), handover.wait.why)
+        elif handover.lacks_store:
+            raise TransportUnavailable(ended.reply)  # no other way would do better
         elif ended.reason in ("unavailable", "configuration"):
             self._give_up(claim, plan, transport, ended)
 

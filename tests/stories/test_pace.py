@@ -1,10 +1,13 @@
 """What holds a send back: rates, caps, a warm-up, a destination that throttles, a transport that fails."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +20,7 @@ from engine.clock import clock_set_to
 from engine.ledger import scope_of
 from engine.model import MessageState
 from engine.pipeline import Mailer
+from engine.pipeline.pacing import Pace, held_up
 from engine.store.tables import breaker, suppression
 
 THROTTLE = "421 4.7.0 too many messages, slow down"
@@ -77,6 +81,22 @@ def test_a_transport_sends_no_more_on_a_day_than_its_cap_and_says_so(shop: Shop,
     assert said.startswith("15 messages over main wait: ")
 
 
+def test_what_is_held_back_waits_for_its_turn_and_not_for_the_hour_of_another_campaign(
+    sqlite_shop: Shop, sink: Sink
+) -> None:
+    sqlite_shop.configure(sink.port)
+    add(sqlite_shop, "", "daily = 10\n")
+    mailer = sqlite_shop.open()
+    later = sqlite_shop.campaign("few", name="later")
+    file = sqlite_shop.folder / "campaigns" / "later.toml"
+    file.write_text(file.read_text().replace('"now"', '"2040-01-01T09:00"'))
+    pipeline.send(mailer, later, None, "once", mailer.clock(), agreed, quiet)
+
+    sent = send(sqlite_shop, mailer=mailer)
+
+    assert [True] == [one.startswith("15 messages wait for their turn; no sender is running") for one in sent.notes[:1]]
+
+
 def test_the_cap_of_the_next_day_is_a_new_one(sqlite_shop: Shop, sink: Sink) -> None:
     sqlite_shop.configure(sink.port)
     add(sqlite_shop, "", "daily = 10\n")
@@ -86,6 +106,62 @@ def test_the_cap_of_the_next_day_is_a_new_one(sqlite_shop: Shop, sink: Sink) -> 
     pipeline.send_due(at(mailer, mailer.clock() + timedelta(days=1)), pipeline.Stop(), sent.plan_id)
 
     assert 20 == len(sink.taken)
+
+
+def test_a_worker_does_not_take_up_what_must_wait_in_every_round_anew(
+    sqlite_shop: Shop, sink: Sink, caplog: pytest.LogCaptureFixture
+) -> None:
+    sqlite_shop.configure(sink.port)
+    add(sqlite_shop, "", "daily = 10\n")
+    sqlite_shop.released("few")
+    caplog.set_level("INFO", "mailer.send")
+    rounds, stop = iter(range(3)), pipeline.Stop()
+
+    pipeline.work(sqlite_shop.open(), stop, lambda: None if next(rounds) < 2 else stop.ask())
+
+    assert 10 == len(sink.taken)
+    assert 1 == sum(one.startswith("batch_waits") for one in caplog.messages)
+
+
+def test_a_cap_that_was_taken_away_holds_nothing_back_any_more(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    add(sqlite_shop, "", "daily = 10\n")
+    send(sqlite_shop)
+    assert 1 == len(held_up(sqlite_shop.open()))
+
+    sqlite_shop.configure(sink.port)
+
+    assert [] == held_up(sqlite_shop.open())
+
+
+def test_leave_of_yesterday_is_not_used_today(sqlite_shop: Shop) -> None:
+    sqlite_shop.configure(1)
+    add(sqlite_shop, "", "daily = 10\n")
+    sqlite_shop.released("few")
+    now = [datetime(2026, 12, 3, 23, 59, tzinfo=UTC)]
+    mailer = replace(sqlite_shop.open(), clock=lambda: now[0])
+    claim = ledger.claim(mailer.store, "me", mailer.clock())
+    assert claim is not None
+    pace = Pace(mailer, "main")
+    pace.begin(claim)
+    assert [None] * 4 == [pace.leave_for(item) for item in claim.items[:4]]
+
+    now[0] += timedelta(minutes=2)
+    today = [pace.leave_for(item) for item in claim.items[4:]]
+
+    assert 10 == today.count(None)
+
+
+def test_what_a_sender_leased_for_one_destination_is_not_missing_for_another(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    each = "".join(f'[limits.destination.{one}]\ndomains = ["{one}.test"]\nrate = 1000\n' for one in ("slow", "quick"))
+    add(sqlite_shop, each, "daily = 75\n")
+    with_two_domains(sqlite_shop)
+
+    sent = send(sqlite_shop, "mixed")
+
+    assert 75 == sent.counts["sent"]
+    assert any("all 75 messages of today are out" in note for note in sent.notes)
 
 
 @pytest.mark.parametrize(("days", "expected"), [(0, 5), (1, 8), (2, 25)])
@@ -273,6 +349,34 @@ def test_a_refused_login_is_a_failure_of_that_transport_alone(sqlite_shop: Shop,
 
     assert 25 == send(sqlite_shop).counts["sent"]
     assert 25 == len(second.taken)
+
+
+def test_a_full_disk_is_no_fault_of_the_transport(sqlite_shop: Shop, sink: Sink, second: Sink) -> None:
+    with_backup(sqlite_shop, sink.port, second.port)
+
+    def fills_up(stage: str, _to: str) -> None:
+        if stage == "." and len(sink.taken) == 4:
+            no_room_for_the_journal()
+
+    sink.answers = fills_up
+    mailer = sqlite_shop.open()
+    sent = send(sqlite_shop, mailer=mailer)
+
+    assert sent.cut_off
+    assert "can't be written: No space left on device; free some space, then `mailer resume`" in sent.notes[0]
+    assert [] == second.taken
+    with mailer.store.read() as db:
+        assert [] == db.execute(sa.select(breaker)).all()
+
+
+def no_room_for_the_journal() -> None:
+    """From now on every write to a journal of this process fails, as on a full disk."""
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if one.readlink().suffix == ".journal":
+                full = os.open("/dev/full", os.O_WRONLY)
+                os.dup2(full, int(one.name))
+                os.close(full)
 
 
 def test_what_holds_mail_back_is_told_by_status(

@@ -132,6 +132,21 @@ def test_a_rate_tells_when_it_will_be_through(store: Store, at: datetime) -> Non
     assert at + timedelta(minutes=1) == held.until
 
 
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [(0.25, "0.25 messages a second"), (1500, "1,500 messages a second"), (1e-300, "1e-300 messages a second")],
+)
+def test_a_rate_is_told_as_people_read_it_with_an_end_that_anybody_will_see(
+    store: Store, at: datetime, rate: float, said: str
+) -> None:
+    two_destinations(store, at)
+    ledger.lease(store, [PaceLimit(scope="relay", rate=rate)], 1, date(2026, 3, 1), 7200)
+
+    (held,) = ledger.holdups(store, at, via=BY)
+
+    assert (said, rate < 0.01) == (held.why, held.until is None)
+
+
 def test_a_transport_that_nobody_reaches_holds_its_messages_up(store: Store, at: datetime) -> None:
     two_destinations(store, at)
     ledger.note_failure(store, "relay", "no answer", at_once=True)
