@@ -114,7 +114,12 @@ def resume(
         typer.Option(metavar="assume-sent|resend|ask", help="What to do with messages whose answer was lost."),
     ] = None,
     because: Annotated[
-        str, typer.Option("--because", metavar="WORDS", help="After the brake: what you found and mended; kept.")
+        str,
+        typer.Option(
+            "--because",
+            metavar="WORDS",
+            help="What you found and mended, after the brake (kept) or while a destination is held.",
+        ),
     ] = "",
     at: AtOption = None,
     form: FormatOption = None,
@@ -122,7 +127,8 @@ def resume(
     """Go on after a stop, a crash or a pause; tries again what was deferred. Never sends anything twice.
 
     A campaign that paused itself because too much came back (its brake) goes on only by name and with `--because`:
-    look at what the servers say first. Its counts then start anew.
+    look at what the servers say first. Its counts then start anew. The word also ends the holds of destinations that
+    refused us.
     """
     if uncertain not in (None, "assume-sent", "resend", "ask"):
         raise Usage(f"--uncertain is assume-sent, resend or ask, not {uncertain!r}")

@@ -34,7 +34,7 @@ from engine.ledger.forgetting import forget_contact
 from engine.ledger.freezing import PlanHeader, freeze, save_digests, save_templates, template
 from engine.ledger.history import Chapter, Response, history
 from engine.ledger.hits import HitMessage, hit_messages, judged_too_soon
-from engine.ledger.holdups import DAILY, Holdup, holdups
+from engine.ledger.holdups import DAILY, Holdup, end_holds, holdups
 from engine.ledger.inside import (
     Answer,
     Answers,
@@ -78,7 +78,6 @@ from engine.ledger.pacing import (
     hold,
     lease,
     lease_size,
-    let_go,
     restraints,
     scope_of,
     slow_down,
@@ -263,6 +262,7 @@ __all__ = [
     "due_looks",
     "due_schedules",
     "edge_counts",
+    "end_holds",
     "ended_by_state",
     "ends_by_step",
     "enrol",
@@ -311,7 +311,6 @@ __all__ = [
     "leave",
     "leave_all",
     "left_alone",
-    "let_go",
     "living",
     "mails_of",
     "mails_sent",

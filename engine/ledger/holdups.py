@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from engine.ledger.breakers import OPEN
 from engine.ledger.choosing import HELD_BACK, transport_of_plan
-from engine.ledger.pacing import rate_in_words
+from engine.ledger.pacing import let_go, rate_in_words, scope_of
 from engine.ledger.rows import Row
 from engine.ledger.turns import CAPPED, OUTRANKED, QUIET
 from engine.model import BatchState, CampaignState, MessageState, PlanState
@@ -49,6 +49,13 @@ def holdups(
         found += _retries(db, at, plan_id)
         found += _turns(db, at, plan_id)
     return sorted((one for one in found if one.messages), key=lambda one: -one.messages)
+
+
+def end_holds(store: Store, at: datetime, plan_id: int, via: Mapping[str, str]) -> None:
+    """An operator has mended what was complained of: what the plan's destinations are held for ends now."""
+    for one in holdups(store, at, plan_id, via):
+        if one.kind == HELD:
+            let_go(store, scope_of(one.transport, one.destination))
 
 
 def _waiting(db: sa.Connection, plan_id: int | None, via: Mapping[str, str]) -> list[Row]:

@@ -150,7 +150,7 @@ def hold(store: Store, scope: str, seconds: float, why: str) -> None:
 
 
 def let_go(store: Store, scope: str) -> bool:
-    """An operator ends a hold; the rate stays as slow as it is. False when there was none."""
+    """End a hold; the rate stays as slow as it is. False when there was none."""
     ended = sa.update(bucket).where(bucket.c.scope == scope, bucket.c.held_until > store.epoch_now())
     with store.write() as db:
         return db.execute(ended.values(held_until=0.0)).rowcount == 1

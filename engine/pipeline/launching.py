@@ -14,7 +14,7 @@ from engine.ledger import Plan
 from engine.model import CampaignState, PlanState, Progress
 from engine.pipeline.braking import refuse_if_braked, take_brake_off
 from engine.pipeline.composing import routes
-from engine.pipeline.pacing import destination_of, held_up
+from engine.pipeline.pacing import destination_of, held_up, usual_way
 from engine.pipeline.planning import Planned, load_campaign, make_plan, planned, refuse_drift
 from engine.pipeline.senders import run_senders
 from engine.pipeline.sending import Turns, send_due
@@ -100,7 +100,8 @@ def resume(
 ) -> Sent:
     """Go on with a campaign, a plan or all that is under way; deferred messages are tried again.
 
-    A campaign held by its brake goes on only when it is named, with a word why; without a name it is left alone.
+    A campaign held by its brake goes on only when it is named, with a word why; without a name it is left alone. The
+    word ends the holds of its destinations, too.
     """
     at = mailer.clock()
     ledger.finish_releases(mailer.store, mailer.keys, destination_of=destination_of(mailer))
@@ -108,6 +109,8 @@ def resume(
     plans, left_alone = _let_go_on(mailer, _under_way(mailer, target), target, because, at)
     for one in plans:
         ledger.retry_deferred(mailer.store, one.id, at)
+        if target is not None and because.strip():
+            ledger.end_holds(mailer.store, at, one.id, usual_way(mailer))
         if uncertain is not None:
             ledger.resolve_uncertain(mailer.store, one.id, ledger.UncertainPolicy(uncertain), at, timedelta())
     if not plans:

@@ -180,9 +180,13 @@ def destination_of(mailer: Mailer) -> Callable[[str], str]:
 
 def held_up(mailer: Mailer, plan_id: int | None = None) -> list[str]:
     """What holds released messages back beside their hour, a sentence each; of one plan, or of all."""
-    usual = {"": next(iter(mailer.settings.transport))}  # what a campaign that names no transport goes by
-    found = ledger.holdups(mailer.store, mailer.clock(), plan_id, via=usual)
+    found = ledger.holdups(mailer.store, mailer.clock(), plan_id, via=usual_way(mailer))
     return [_sentence(mailer, one) for one in found if one.kind != ledger.DAILY or _is_capped(mailer, one)]
+
+
+def usual_way(mailer: Mailer) -> dict[str, str]:
+    """What a campaign that names no transport goes by."""
+    return {"": next(iter(mailer.settings.transport))}
 
 
 def _is_capped(mailer: Mailer, one: ledger.Holdup) -> bool:

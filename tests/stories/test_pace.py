@@ -18,6 +18,7 @@ from engine import ledger, pipeline
 from engine.cli.app import run
 from engine.clock import clock_set_to
 from engine.ledger import scope_of
+from engine.ledger.pacing import let_go
 from engine.model import MessageState
 from engine.pipeline import Mailer
 from engine.pipeline.pacing import Pace, held_up
@@ -247,7 +248,7 @@ def test_a_destination_goes_on_when_its_pause_is_over(sqlite_shop: Shop, sink: S
             stop.ask()
 
     sink.answers = enough
-    assert ledger.let_go(mailer.store, scope_of("main", "slow.test"))
+    assert let_go(mailer.store, scope_of("main", "slow.test"))
     pipeline.send_due(mailer, stop, sent.plan_id)
 
     assert 2 <= domains(sink)["slow.test"] < MANY
@@ -436,6 +437,22 @@ def test_one_block_that_says_later_holds_its_destination_at_once(sqlite_shop: Sh
     sent = send(sqlite_shop, "mixed", mailer)
 
     assert (SOME, 1, MANY - 1) == tuple(sent.counts[key] for key in ("sent", "deferred", "waiting"))
+
+
+def test_a_word_of_the_operator_ends_the_hold_of_a_destination(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    with_two_domains(sqlite_shop)
+    later = "421 4.7.26 This mail is unauthenticated, try again later"
+    sink.answers = lambda stage, to: later if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    mailer = sqlite_shop.open()
+    send(sqlite_shop, "mixed", mailer)
+    sink.answers = lambda stage, to: None
+
+    waits = pipeline.resume(mailer, "story", None, quiet)
+    goes_on = pipeline.resume(mailer, "story", None, quiet, because="the DKIM record was missing")
+
+    assert (SOME, MANY) == (waits.counts["sent"], waits.counts["waiting"])
+    assert (SOME + MANY, 0) == (goes_on.counts["sent"], goes_on.counts["waiting"])
 
 
 def suppressions(mailer: Mailer) -> int:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from engine import ledger
 from engine.ledger import PaceLimit
+from engine.ledger.pacing import let_go
 from engine.store import Store
 from engine.store.tables import bucket
 
@@ -222,9 +223,9 @@ def test_a_hold_ends_by_itself_and_a_longer_one_stays(store: Store) -> None:
 def test_an_operator_may_let_a_held_scope_go(store: Store) -> None:
     ledger.hold(store, "relay", 3600, "blocked")
 
-    assert ledger.let_go(store, "relay")
+    assert let_go(store, "relay")
 
-    assert not ledger.let_go(store, "relay")
+    assert not let_go(store, "relay")
     assert {} == ledger.restraints(store)
 
 
