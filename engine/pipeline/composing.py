@@ -90,6 +90,10 @@ class Composer:
         """The same for mails that nobody gets: a signature takes longer than all the rest, and no digest covers it."""
         return replace(self, frame=replace(self.frame, signers=()))
 
+    def idle_sections(self) -> list[str]:
+        """The domains of [dkim] where mails should be signed by us, and none of these is the sender's."""
+        return [] if self.frame.signers or not _is_signed_here(self.transport) else list(self.settings.dkim)
+
     def expected(self, letter: Letter, mail: Mail) -> message.Expected:
         """What the gate behind composing must find in the bytes."""
         return message.Expected(
@@ -185,9 +189,12 @@ def _return_path(transport: TransportSettings) -> Literal["verp", "fixed", "from
 
 
 def _signers(mailer: Mailer, sender: message.Mailbox, transport: TransportSettings) -> tuple[message.Signer, ...]:
+    return message.signers_for(mailer.settings, sender.domain) if _is_signed_here(transport) else ()
+
+
+def _is_signed_here(transport: TransportSettings) -> bool:
     """Where the provider signs, ours would break: it replaces headers that we would have signed."""
-    is_ours = delivery.capabilities(transport.kind).dkim == "us"
-    return message.signers_for(mailer.settings, sender.domain) if is_ours else ()
+    return delivery.capabilities(transport.kind).dkim == "us"
 
 
 def plan_composer(mailer: Mailer, plan: ledger.Plan, transport: str | None = None) -> Composer:

@@ -59,6 +59,8 @@ def dry_run_of(mailer: Mailer, plan: Planned, at: datetime, out: Path | None, pr
             progress(done, messages)
     if not messages:
         found.nobody(plan)
+    elif sections := signing.idle_sections():
+        found.unsigned(signing.frame.domain, sections)
     ledger.save_digests(mailer.store, plan.plan_id, digests)
     return DryRun(planned=planned(mailer, plan.plan_id), findings=found.all(), samples=list(samples.values()))
 
@@ -168,6 +170,13 @@ class _Findings:
             "the audience is empty" if not plan.summary["audience"] else "everybody is held out or left out"
         )
         self._count(Finding(code="ML030", severity=Severity.WARNING, where=plan.campaign, message=said), "")
+
+    def unsigned(self, domain: str, sections: Sequence[str]) -> None:
+        said = (
+            f"mails go out without a DKIM signature: the sender's domain is {domain}, and [dkim] has only "
+            + " and ".join(sections)
+        )
+        self._count(Finding(code="ML031", severity=Severity.WARNING, where="config.toml", message=said), "")
 
     def is_due(self, letter: Letter, said: message.Encoded, number: int) -> bool:
         """Whether the gate should look at this mail: one of a new kind or way, and now and then one of the others."""

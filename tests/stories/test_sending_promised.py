@@ -210,6 +210,22 @@ def test_the_guard_of_the_dry_run_would_see_a_connection(sqlite_shop: Shop, sink
     assert 0 == sink.connections
 
 
+@pytest.mark.parametrize(("domain", "is_told"), [("shop.example", False), ("other.example", True)])
+def test_a_key_for_another_domain_than_the_senders_is_told(
+    sqlite_shop: Shop, sink: Sink, domain: str, is_told: bool
+) -> None:
+    sqlite_shop.configure(sink.port)
+    sign(sqlite_shop)
+    file = sqlite_shop.folder / "config.toml"
+    file.write_text(file.read_text().replace('[dkim."shop.example"]', f'[dkim."{domain}"]'))
+    mailer, name = sqlite_shop.open(), sqlite_shop.campaign("few")
+
+    found = pipeline.dry_run(mailer, name, mailer.clock(), "once", None, quiet).findings
+
+    said = "the sender's domain is shop.example, and [dkim] has only other.example"
+    assert [said] * is_told == [one.message.partition("signature: ")[2] for one in found if one.code == "ML031"]
+
+
 def test_a_plan_for_nobody_is_told_and_never_uses_the_occurrence_up(sqlite_shop: Shop, sink: Sink) -> None:
     sqlite_shop.configure(sink.port)
     name = sqlite_shop.campaign("nobody")
