@@ -1,7 +1,9 @@
 """`mailer run`, `status`, `worker`, `serve`: the processes that keep a shop's mail going."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
@@ -12,6 +14,8 @@ from engine.cli.logs import Form, Level, log_events
 from engine.cli.opening import folder_of, moment, workspace
 from engine.cli.printing import AtOption, FormatOption, show_one, stderr, stdout
 from engine.errors import Unfinished
+
+_COUNTS = ("sent", "waiting", "refused", "deferred", "skipped", "uncertain")
 
 SupervisedOption = Annotated[bool, typer.Option("--supervised", hidden=True, help="Started by `mailer run`.")]
 LogOption = Annotated[
@@ -116,22 +120,22 @@ def status(context: typer.Context, at: AtOption = None, form: FormatOption = Non
     with workspace(context, at) as mailer:
         found = pipeline.status(mailer, moment(mailer, at))
 
-    show_one(found, form, lambda: _tell(found))
+    show_one(found, form, lambda: _tell(found, mailer.zone))
     if found["worries"]:
         raise Unfinished("; ".join(found["worries"]))
 
 
-def _tell(found: Mapping[str, Any]) -> None:
-    """What runs, what waits and why, what comes next; then what somebody should look at."""
+def _tell(found: Mapping[str, Any], zone: ZoneInfo) -> None:
+    """What runs, what waits and why, what comes next; then what somebody should look at. Hours are the shop's."""
     stdout.print(f"processes: {', '.join(f'{n} {kind}' for kind, n in found['processes'].items()) or 'none'}")
     for one in found["campaigns"]:
-        counts = f"{one['sent']} sent, {one['waiting']} waiting"
+        counts = ", ".join(f"{one[key]} {key}" for key in _COUNTS if one[key] or key in ("sent", "waiting"))
         stdout.print(f"  {one['campaign']}: {_standing(one)}; {counts}", markup=False)
     for one in found["journeys"]:
         stdout.print(f"  journey {one['journey']}: {_standing(one)}; {one['inside']} inside", markup=False)
-    stdout.print(f"next due: {found['next_due'] or 'nothing'}")
+    stdout.print(f"next due: {_hour(found['next_due'], zone) if found['next_due'] else 'nothing'}")
     for one in found["next"]:
-        stdout.print(f"  {one['at']:%Y-%m-%d %H:%M %Z} {one['what']} {one['name']}".rstrip(), markup=False)
+        stdout.print(f"  {_hour(one['at'], zone)} {one['what']} {one['name']}".rstrip(), markup=False)
     for line in found["held_up"]:
         stdout.print(line, markup=False)
     for one in found["missed"]:
@@ -143,8 +147,12 @@ def _tell(found: Mapping[str, Any]) -> None:
     for line in found["worries"]:
         stdout.print(f"[yellow]![/yellow] {escape(line)}")
     for one in found["alerts"]:
-        when = f"told {one['told_at']:%Y-%m-%d %H:%M}" if one["told_at"] else "not told yet"
+        when = f"told {_hour(one['told_at'], zone)}" if one["told_at"] else "not told yet"
         stdout.print(f"[yellow]alert:[/yellow] {escape(one['cause'])}, {when}")
+
+
+def _hour(moment: datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def _standing(one: Mapping[str, Any]) -> str:

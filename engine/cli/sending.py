@@ -202,6 +202,9 @@ def _show_sent(result: "pipeline.Sent", form: Any) -> None:
         for line in result.notes:
             say(line)
     if result.cut_off:
-        raise Unfinished("the send was cut off; `mailer resume` goes on, and nobody gets two")
+        raise Unfinished("the send was cut off; `mailer resume CAMPAIGN` goes on, and nobody gets two")
     if result.counts["deferred"] or result.counts["uncertain"]:
-        raise Unfinished("some messages are deferred or uncertain; `mailer resume` goes on, `mailer report` lists them")
+        raise Unfinished(
+            "some messages are deferred or uncertain; `mailer run` or `resume` tries the deferred again, "
+            "`mailer plan show ID` names all, `mailer resume --help` tells of the uncertain"
+        )

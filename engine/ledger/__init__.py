@@ -13,7 +13,7 @@ from engine.ledger.alerts import Alert, claim_untold, note_causes, note_told, no
 from engine.ledger.asking import Keyed, keyed_doubts
 from engine.ledger.base_looks import Base, base_ids, base_of, begin_base, insiders, set_yardstick, take_base
 from engine.ledger.braking import BrakeCounts, brake_counts, braking_plans, take_brake_off
-from engine.ledger.breakers import breaker_open, note_failure, note_success
+from engine.ledger.breakers import CLOSED, breaker_open, note_failure, note_success
 from engine.ledger.calls import Call, answer_call, take_call, troubled_calls
 from engine.ledger.campaigns import BRAKED, PAUSED_BY_HAND, Standing, note, set_state, state_of, states, story_of
 from engine.ledger.claiming import LEASE_SECONDS, WINDOW, Claim, claim, window_size, windows
@@ -168,6 +168,7 @@ __all__ = [
     "BRAKED",
     "CAPPED",
     "CLAIM",
+    "CLOSED",
     "COMPLAINT",
     "DAILY",
     "LEASE_SECONDS",

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from engine import audience, delivery, ledger, replies
@@ -83,9 +83,7 @@ class Handover:
     _taken: dict[int, tuple[Item, str]] = field(default_factory=dict)  # offered, not answered yet; the mail's digest
     _done: list[Ended] = field(default_factory=list)  # answered, not recorded yet
     _left: list[int] = field(default_factory=list)  # taken and certainly not handed over
-    _later: dict[str, tuple[datetime, list[Item]]] = field(
-        default_factory=dict
-    )  # by destination: not now, though others may
+    _later: dict[str, list[Item]] = field(default_factory=dict)  # by destination: not now, though others may
     _postponed: set[int] = field(default_factory=set)
     _next: int = 0  # the first item that was never taken
     _granted_to: int = 0  # every item before this one may have been handed over, as far as the ledger knows
@@ -191,21 +189,25 @@ class Handover:
             elif wait.is_for_all:
                 self.ended, self.wait = Outcome(state=MessageState.DEFERRED, reason=PACED, reply=wait.why), wait
             else:
-                self._postpone_all_like(item, wait)
+                self._postpone_all_like(item)
                 return True
         return False
 
-    def _postpone_all_like(self, item: Item, wait: Wait) -> None:
-        """This destination must wait; the rest of the mixed batch need not."""
+    def _postpone_all_like(self, item: Item) -> None:
+        """This destination must wait; the rest of the mixed batch need not.
+
+        Their hour stays now: what they wait for is the hold or the rate of their destination, and either may end
+        sooner (an operator's word, another config.toml).
+        """
         where = self.pace.destination_of
         same = [one for one in self.claim.items if one.ord >= item.ord and where(one) == where(item)]
-        self._later[where(item)] = (self.mailer.clock() + timedelta(seconds=wait.seconds), same)
+        self._later[where(item)] = same
         self._postponed.update(one.ord for one in same)
 
     def _move_the_later_ones(self) -> bool:
         while self._later:
-            destination, (when, items) = self._later.popitem()
-            rest = ledger.postpone(self.mailer.store, self.claim, items, when, destination)
+            destination, items = self._later.popitem()
+            rest = ledger.postpone(self.mailer.store, self.claim, items, self.mailer.clock(), destination)
             if rest is None:
                 return False
             self.claim = rest

@@ -14,7 +14,7 @@ from engine.ledger import Plan
 from engine.model import CampaignState, PlanState, Progress
 from engine.pipeline.braking import refuse_if_braked, take_brake_off
 from engine.pipeline.composing import routes
-from engine.pipeline.pacing import destination_of, held_up, usual_way
+from engine.pipeline.pacing import destination_of, held_up, ways_in_use
 from engine.pipeline.planning import Planned, load_campaign, make_plan, planned, refuse_drift
 from engine.pipeline.senders import run_senders
 from engine.pipeline.sending import Turns, send_due
@@ -43,7 +43,7 @@ class Sent:
     plan_id: int
     counts: Mapping[str, int]  # sent, refused, deferred, skipped, waiting, uncertain
     notes: tuple[str, ...]
-    cut_off: bool = False  # stopped, or failed, with messages that were due and have not gone out
+    cut_off: bool = False  # stopped, failed or paused, with messages that were due and have not gone out
 
 
 def send(
@@ -110,7 +110,7 @@ def resume(
     for one in plans:
         ledger.retry_deferred(mailer.store, one.id, at)
         if target is not None and because.strip():
-            ledger.end_holds(mailer.store, at, one.id, usual_way(mailer))
+            ledger.end_holds(mailer.store, at, one.id, ways_in_use(mailer))
         if uncertain is not None:
             ledger.resolve_uncertain(mailer.store, one.id, ledger.UncertainPolicy(uncertain), at, timedelta())
     if not plans:
@@ -326,16 +326,18 @@ def _result(mailer: Mailer, plan_id: int, faults: list[str], *, stopped: bool) -
         notes.append(f"skipped: {_reasons(counts['skipped_by'])}")
     notes += questions(mailer, plan.campaign)
     left = counts["waiting"] + counts["claimed"]
-    cut_off = bool(left and (stopped or faults))
-    if cut_off:
+    is_stopped = bool(left and (stopped or faults))
+    paused = _paused(mailer, plan.campaign) if left else ""
+    if is_stopped:
         notes.append(f"{left} messages have not gone out; `mailer resume {plan.campaign}` goes on, nobody gets two")
     elif left:
-        notes.append(f"{left} messages {_waiting_for(mailer, plan)}")
+        number = "1 message waits" if left == 1 else f"{left} messages wait"
+        notes.append(f"{number}{f': {paused}' if paused else _waiting_for(mailer, plan)}")
         notes += held_up(mailer, plan_id)
     elif not counts["deferred"] and not counts["uncertain"] and not _has_more(mailer, plan.campaign):
         is_over = ledger.set_state(mailer.store, plan.campaign, CampaignState.ENDED, "", mailer.clock())
         notes += [] if is_over else [_paused(mailer, plan.campaign)]
-    return Sent(plan_id=plan_id, counts=_counted(counts), notes=tuple(notes), cut_off=cut_off)
+    return Sent(plan_id=plan_id, counts=_counted(counts), notes=tuple(notes), cut_off=is_stopped or bool(paused))
 
 
 def _has_more(mailer: Mailer, campaign: str) -> bool:
@@ -345,19 +347,16 @@ def _has_more(mailer: Mailer, campaign: str) -> bool:
 
 
 def _waiting_for(mailer: Mailer, plan: Plan) -> str:
-    paused = _paused(mailer, plan.campaign)
-    if paused:
-        return f"wait: {paused}"
     when = ledger.next_due(mailer.store, mailer.clock(), plan.id)
     if _is_due(mailer, plan.id):
         until = "turn"
     elif when is not None:
         until = f"hour (next: {when.astimezone(mailer.zone):%Y-%m-%d %H:%M})"
     else:
-        return "are with another sender"
+        return " with another sender"
     has_sender = any(one.kind == "worker" for one in living(mailer))
     who = "a sender is running" if has_sender else "no sender is running: start `mailer run`, or `mailer resume` then"
-    return f"wait for their {until}; {who}"
+    return f" for their {until}; {who}"
 
 
 def _paused(mailer: Mailer, campaign: str) -> str:

@@ -99,6 +99,16 @@ def test_a_campaign_to_nobody_stops_within_its_first_windows(
     assert "story paused" == story[-2][0]
 
 
+def test_a_send_that_the_brake_ends_is_cut_off(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    sink.answers = lambda stage, to: NOBODY if stage == "RCPT" else None
+
+    _, sent = send(sqlite_shop, "all")
+
+    assert sent.cut_off
+    assert any("messages wait: story is paused (the brake: " in one for one in sent.notes)
+
+
 def test_a_campaign_that_is_resumed_stops_again_when_nothing_has_changed(sqlite_shop: Shop, sink: Sink) -> None:
     sqlite_shop.configure(sink.port)
     refusing(sink, 1, NOBODY)

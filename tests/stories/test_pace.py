@@ -17,7 +17,7 @@ from story_shop import HEAD, Shop, agreed, in_state, quiet, standings
 from engine import ledger, pipeline
 from engine.cli.app import run
 from engine.clock import clock_set_to
-from engine.ledger import scope_of
+from engine.ledger import note_failure, scope_of
 from engine.ledger.pacing import let_go
 from engine.model import MessageState
 from engine.pipeline import Mailer
@@ -25,7 +25,7 @@ from engine.pipeline.pacing import Pace, held_up
 from engine.store.tables import breaker, suppression
 
 THROTTLE = "421 4.7.0 too many messages, slow down"
-MANY, SOME = 60, 20
+MANY, SOME, FEW = 60, 20, 6
 
 
 def add(shop: Shop, config: str, place: str = "") -> None:
@@ -35,9 +35,9 @@ def add(shop: Shop, config: str, place: str = "") -> None:
     path.write_text(text.replace("[transport.main]\n", f"[transport.main]\n{place}") + config)
 
 
-def with_two_domains(shop: Shop) -> None:
+def with_two_domains(shop: Shop, slow: int = MANY) -> None:
     """60 people at slow.test, 20 at quick.test, and none elsewhere."""
-    rows = [f"s{n}@slow.test,Slow {n},Here,mixed,yes,2026-01-01,shop" for n in range(MANY)]
+    rows = [f"s{n}@slow.test,Slow {n},Here,mixed,yes,2026-01-01,shop" for n in range(slow)]
     rows += [f"q{n}@quick.test,Quick {n},Here,mixed,yes,2026-01-01,shop" for n in range(SOME)]
     shop.import_text("contacts", HEAD + "\n".join(rows) + "\n")
 
@@ -392,6 +392,21 @@ def test_what_holds_mail_back_is_told_by_status(
     assert "15 messages over main wait: all 10 messages of today are out, until " in capsys.readouterr().out
 
 
+def test_what_a_backup_waits_for_is_told_while_it_is_in_use(sqlite_shop: Shop, sink: Sink, second: Sink) -> None:
+    with_backup(sqlite_shop, sink.port, second.port)
+    file = sqlite_shop.folder / "config.toml"
+    file.write_text(file.read_text().replace("[transport.second]\n", "[transport.second]\ndaily = 10\n"))
+    sink.go_down()
+    mailer = sqlite_shop.open()
+    for _ in range(3):
+        note_failure(mailer.store, "main", "nobody there")
+
+    sent = send(sqlite_shop, mailer=mailer)
+
+    assert (10, 15) == (sent.counts["sent"], sent.counts["waiting"])
+    assert any("15 messages over second wait: all 10 messages of today are out" in one for one in sent.notes)
+
+
 def test_the_first_transport_is_used_again_when_it_is_back(sqlite_shop: Shop, sink: Sink, second: Sink) -> None:
     with_backup(sqlite_shop, sink.port, second.port)
     sink.go_down()
@@ -453,6 +468,22 @@ def test_a_word_of_the_operator_ends_the_hold_of_a_destination(sqlite_shop: Shop
 
     assert (SOME, MANY) == (waits.counts["sent"], waits.counts["waiting"])
     assert (SOME + MANY, 0) == (goes_on.counts["sent"], goes_on.counts["waiting"])
+
+
+def test_a_word_also_ends_the_hold_of_those_who_shared_a_batch_with_others(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    with_two_domains(sqlite_shop, FEW)
+    later = "421 4.7.26 This mail is unauthenticated, try again later"
+    sink.answers = lambda stage, to: later if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    mailer = sqlite_shop.open()
+    sent = send(sqlite_shop, "mixed", mailer)
+    sink.answers = lambda stage, to: None
+
+    goes_on = pipeline.resume(mailer, "story", None, quiet, because="the DKIM record was missing")
+
+    assert (SOME, 1, FEW - 1) == tuple(sent.counts[key] for key in ("sent", "deferred", "waiting"))
+    assert any("to slow.test over main wait: blocked: 421 4.7.26" in note for note in sent.notes)
+    assert (SOME + FEW, 0) == (goes_on.counts["sent"], goes_on.counts["waiting"])
 
 
 def suppressions(mailer: Mailer) -> int:

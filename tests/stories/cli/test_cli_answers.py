@@ -141,6 +141,15 @@ def test_status_of_a_shop_where_nothing_runs_shows_it_and_ends_with_5(desk: Desk
     assert "processes: none" in typed.out
 
 
+def test_status_counts_each_campaign_and_tells_the_hour_by_the_shops_clock(desk: Desk) -> None:
+    desk.type("send winback --yes")
+
+    typed = desk.type("status --format table")
+
+    assert "winback: running; 0 sent, 9 waiting" in typed.out
+    assert "next due: 2026-03-02 09:00\n" in typed.out
+
+
 def test_a_pipe_gets_json_by_itself(desk: Desk) -> None:
     assert {"contacts": 12} == desk.type("segment count lapsed_regulars").json
 

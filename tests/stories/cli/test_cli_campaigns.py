@@ -151,7 +151,7 @@ def test_what_the_server_defers_ends_with_five(desk: Desk, edited: Edited, inbox
 
     typed = desk.type("send winback --yes")
     assert (UNFINISHED, 9, 0) == (typed.code, typed.json["deferred"], typed.json["sent"])
-    assert typed.err.splitlines()[-1].startswith("error: some messages are deferred or uncertain; `mailer resume` goes")
+    assert typed.err.splitlines()[-1].startswith("error: some messages are deferred or uncertain; `mailer run` or ")
 
 
 def test_what_the_server_takes_is_sent(desk: Desk, edited: Edited, inbox: Inbox) -> None:
