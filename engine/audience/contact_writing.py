@@ -76,7 +76,7 @@ class People:
         rows = db.execute(sa.select(contact).where(wanted).order_by(contact.c.id).with_for_update()).mappings()
         self.known = [_Person(fields=dict(row), id=row["id"]) for row in rows]
         self.new: list[_Person] = []
-        self.movers: list[int] = []  # known contacts with another mailbox than before
+        self.movers: dict[int, str] = {}  # known contacts with another mailbox than before, and which that was
         self.by_key = {key: one for one in self.known if (key := one.fields["address_key"]) is not None}
         self.by_external_id = {own: one for one in self.known if (own := one.fields["external_id"]) is not None}
         # After the lock: an opt-out is either on record by now, or waits for us and has the last word.
@@ -115,12 +115,17 @@ class People:
         """Give her this mailbox, now that nobody else has it."""
         if (reason := self._reasons.get(mailbox.key)) == "erased":
             raise _Clash(ERASED)
+        if one.id is not None:
+            self.movers.setdefault(one.id, one.fields["address_key"] or "")
         self.by_key.pop(one.fields["address_key"], None)
         one.fields |= {"email": mailbox.email, "address_key": mailbox.key}
         one.reason = reason
         self.by_key[mailbox.key] = one
-        if one.id is not None:
-            self.movers.append(one.id)
+
+    def moves(self, keys: Keys) -> dict[int, tuple[str, str]]:
+        """The address that each had and has, by the contact's number; hashed."""
+        now = {one.id: one.fields["address_key"] for one in self.known}
+        return {one: (keys.address_hash(was), keys.address_hash(now[one])) for one, was in self.movers.items()}
 
     def insert_new(self, store: Store, db: sa.Connection) -> None:
         """Write the new contacts and learn their numbers."""
@@ -162,7 +167,8 @@ def write_contacts(store: Store, db: sa.Connection, keys: Keys, lines: Lines[Con
         else:
             written.unchanged += 1
         touched[id(one)] = one
-    _flush(store, db, people, touched.values(), at)
+    _flush(store, db, people, touched.values())
+    ledger.note_moves(db, store, people.moves(keys), at)  # a bounce of the old mailbox says nothing of the new one
     written.standing = {one.id: one.standing for one in touched.values() if one.id is not None}
     return written
 
@@ -251,9 +257,8 @@ def _state(one: _Person, statement: Statement, at: datetime) -> _Effect:
     return _Effect.WITHHELD if statement.given and stands is False else _Effect.NONE
 
 
-def _flush(store: Store, db: sa.Connection, people: People, touched: Iterable[_Person], at: datetime) -> None:
+def _flush(store: Store, db: sa.Connection, people: People, touched: Iterable[_Person]) -> None:
     people.insert_new(store, db)
-    ledger.note_moves(db, store, people.movers, at)  # a bounce of the old mailbox says nothing of the new one
     moved = [one for one in people.known if one.is_touched]
     rows = [
         {f"new_{name}": value for name, value in _columns(one, _WRITTEN).items()} | {"this": one.id} for one in moved

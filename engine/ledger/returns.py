@@ -17,7 +17,7 @@ from engine.ledger.events import BOUNCE
 from engine.ledger.touching import touch
 from engine.model import MessageState
 from engine.replies import COUNTING
-from engine.store import Store, to_micros
+from engine.store import Store, among, to_micros
 from engine.store.tables import attempt, contact, event, hit, message, plan
 
 COMPLAINT = "complaint"
@@ -55,14 +55,24 @@ def is_known(store: Store, kind: str, key: str) -> bool:
         return db.scalar(sa.select(event.c.id).where(event.c.event_id == f"{kind}:{key}")) is not None
 
 
-def note_moves(db: sa.Connection, store: Store, contact_ids: Iterable[int], at: datetime) -> None:
-    """These contacts have another address from now on; in the caller's transaction."""
+def note_moves(db: sa.Connection, store: Store, moves: Mapping[int, tuple[str, str]], at: datetime) -> None:
+    """These contacts have another address from now on; in the caller's transaction.
+
+    By contact: the hash of the address that she had and of the one that she has. Whoever is back at the end of an
+    import has not moved: files hold the same person twice, with two addresses, and come every day.
+    """
+    ids = {f"{_MOVED}:{one}:{to_micros(at)}": one for one in moves}
     rows = [
-        {"event_id": f"{_MOVED}:{one}:{to_micros(at)}", "contact_id": one, "kind": _MOVED, "at": at}
-        for one in contact_ids
+        {"event_id": key, "contact_id": one, "kind": _MOVED, "at": at, "properties": {"was": moves[one][0]}}
+        for key, one in ids.items()
     ]
-    if rows:
-        db.execute(store.insert(event).on_conflict_do_nothing(), rows)
+    if not rows:
+        return
+    db.execute(store.insert(event).on_conflict_do_nothing(), rows)
+    noted = db.execute(sa.select(event.c.event_id, event.c.properties).where(among(event.c.event_id, ids))).all()
+    back = [key for key, told in noted if told.get("was") == moves[ids[key]][1]]
+    if back:
+        db.execute(sa.delete(event).where(among(event.c.event_id, back)))
 
 
 def has_moved(store: Store, contact_id: int, since: datetime) -> bool:

@@ -481,6 +481,19 @@ def test_what_an_old_address_answered_is_not_counted_against_the_new_one(sqlite_
     assert {} == record.refusals
 
 
+@pytest.mark.parametrize("rows_between", [0, 1200])
+def test_a_file_that_holds_her_twice_makes_no_move_of_it(story: Story, rows_between: int) -> None:
+    head = "email,external_id\n"
+    story.shop.import_text("contacts", f"{head}{address(3)},C3\n")
+    story.send()
+    between = "".join(f"between{n}@shop.test,\n" for n in range(rows_between))
+
+    story.shop.import_text("contacts", f"{head}{MOVED_TO},C3\n{between}{address(3)},C3\n")
+    story.fetch(dsn(address(3), story.id_of(3)))
+
+    assert not _may_be_mailed(story, address(3))
+
+
 def test_a_bounce_of_the_new_address_counts(sqlite_story: Story) -> None:
     _moves(sqlite_story, 3)
     sqlite_story.at = datetime.now(UTC) + DAY
