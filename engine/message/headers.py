@@ -21,6 +21,7 @@ LINE_LIMIT = 998  # octets without CRLF, RFC 5322 2.1.1
 _LITERAL = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _URL = re.compile(r"(?:https://[^\s<>,/]+|http://(?:localhost|127\.0\.0\.1)(?::\d+)?)(?:/[!-~]*)?")
 _MAILTO = re.compile(r"mailto:[^\s<>,]+@[^\s<>,]+")
+_LETTER = re.compile(r"\w")
 _DELIVERY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|localhost")
 _ADDRESS = re.compile(
@@ -66,10 +67,12 @@ class MailHeaders:
 def mailbox(text: str, where: str) -> Mailbox:
     """`Corner Shop <news@example.com>` of config.toml as a Mailbox, its domain in A-labels."""
     found = [one for one in getaddresses([text]) if any(one)]
+    cure = """put a name that holds , : ; @ < or [ in quotes: '"Shop, Inc." <news@example.com>'"""
     if len(found) > 1:
-        cure = """put a name that holds , : ; or @ in quotes: '"Shop, Inc." <news@example.com>'"""
         raise BadConfig(f"{where}: {text!r} can be read as {len(found)} addresses; {cure}")
     name, address = found[0] if found else ("", "")
+    if address and sorted(_LETTER.findall(text)) != sorted(_LETTER.findall(name + address)):
+        raise BadConfig(f"{where}: of {text!r} only {name!r} would be read as the name; {cure}")
     try:
         checked = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError as fault:

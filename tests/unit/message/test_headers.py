@@ -341,11 +341,27 @@ def test_a_sender_is_read_from_the_settings() -> None:
         "Shop: our@shop.test <news@shop.test>",
         "Shop, Inc. <news@shop.test>",
         "Shop <news@shop.test>, other@shop.test",
+        "Shop: News <news@shop.test>",  # a group: what stands before its colon would be dropped without a word
+        "Shop [Paris] <news@shop.test>",
     ],
 )
-def test_a_sender_that_can_be_read_as_two_is_told_with_its_cure(text: str) -> None:
+def test_a_sender_that_can_be_misread_is_told_with_its_cure(text: str) -> None:
     with pytest.raises(BadConfig, match=r"^\[sender\] from: .* <news@example\.com>"):
         mailbox(text, "[sender] from")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Dr. A.B. Shop e.V. <news@shop.test>", "Dr. A.B. Shop e.V."),
+        ("Shop (Berlin) <news@shop.test>", "Shop (Berlin)"),
+        ("news@shop.test (Corner Shop)", "Corner Shop"),
+        ('"Shop: \\"News\\"" <news@shop.test>', 'Shop: "News"'),
+        ("O'Neil & Söhne! <news@shop.test>", "O'Neil & Söhne!"),
+    ],
+)
+def test_a_sender_keeps_his_whole_name(text: str, name: str) -> None:
+    assert Mailbox(email="news@shop.test", name=name) == mailbox(text, "[sender] from")
 
 
 @pytest.mark.parametrize("text", ["", "Shop", "Shop <>", "a@b@c.test", "jörg@shop.test"])
