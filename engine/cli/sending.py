@@ -135,7 +135,6 @@ def resume(
     with workspace(context, at) as mailer, progress_of("sending") as progress:
         if target is not None and not mailer.has_campaign(target) and drip.is_journey(mailer, target):
             drip.resume(mailer, target, because, moment(mailer, at))
-            because = ""
         result = pipeline.resume(mailer, target, uncertain, progress, because, progress.tell)
     _show_sent(result, form)
 

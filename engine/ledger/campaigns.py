@@ -34,24 +34,24 @@ def set_state(store: Store, name: str, state: CampaignState, reason: str, at: da
     """Say how a campaign stands; False where it stays as it is.
 
     A pause does not bring back one that is over. One that its brake holds goes on, or is over, only where a reason is
-    given, or by being cancelled; another pause leaves the brake on.
+    given, or by being cancelled; another pause leaves the brake on, and the moment at which it came.
     """
-    known = sa.select(campaign.c.state, campaign.c.reason).where(campaign.c.name == name)
+    known = sa.select(campaign.c.state, campaign.c.reason, campaign.c.at).where(campaign.c.name == name)
     with store.write() as db:
-        before = db.execute(known.with_for_update()).first()
+        before, since = db.execute(known.with_for_update()).first(), at
         if before is not None and _is_braked(before.state, before.reason):
             if state is CampaignState.PAUSED:
-                reason = _both(before.reason, reason)
+                reason, since = _both(before.reason, reason), before.at
             elif not reason:
                 return False
-        values = {"state": state, "reason": reason, "at": at}
+        values = {"state": state, "reason": reason, "at": since}
         statement = store.insert(campaign).values(name=name, **values)
         may_change = campaign.c.state.not_in(_OVER) if state is CampaignState.PAUSED else sa.true()
         upsert = statement.on_conflict_do_update(index_elements=[campaign.c.name], set_=values, where=may_change)
         if db.execute(upsert.returning(campaign.c.name)).first() is None:
             return False
-        if before is None or tuple(before) != (state, reason):
-            db.execute(sa.insert(campaign_history).values(campaign=name, **values))
+        if before is None or (before.state, before.reason) != (state, reason):
+            db.execute(sa.insert(campaign_history).values(campaign=name, **values | {"at": at}))
     return True
 
 

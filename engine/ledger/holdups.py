@@ -1,6 +1,6 @@
 """What keeps messages from going out just now, until when, and how many?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,16 +8,18 @@ import sqlalchemy as sa
 
 from engine.ledger.breakers import OPEN
 from engine.ledger.choosing import HELD_BACK, transport_of_plan
-from engine.ledger.pacing import let_go, rate_in_words, scope_of
+from engine.ledger.pacing import let_go, rate_in_words
+from engine.ledger.releasing import DestinationOf, domain_in, unsorted
 from engine.ledger.rows import Row
 from engine.ledger.turns import CAPPED, OUTRANKED, QUIET
 from engine.model import BatchState, CampaignState, MessageState, PlanState
 from engine.store import Store
-from engine.store.tables import batch, breaker, bucket, campaign, message, plan
+from engine.store.tables import batch, batch_item, breaker, bucket, campaign, contact, message, plan
 
 HELD, DAILY, RATE, RETRY, UNREACHABLE, TURN = "held", "daily", "rate", "retry", "unreachable", "turn"
 
 _FORESEEN_SECONDS = 10 * 366 * 86_400.0  # no end is told that lies further off
+_STILL_OPEN = (MessageState.PLANNED, MessageState.CLAIMED)
 _LIVELY_SECONDS = 60.0  # a rate is shown as long as somebody has lately sent by it
 
 
@@ -51,11 +53,36 @@ def holdups(
     return sorted((one for one in found if one.messages), key=lambda one: -one.messages)
 
 
-def end_holds(store: Store, at: datetime, plan_id: int, via: Mapping[str, str]) -> None:
-    """An operator has mended what was complained of: what the plan's destinations are held for ends now."""
-    for one in holdups(store, at, plan_id, via):
-        if one.kind == HELD:
-            let_go(store, scope_of(one.transport, one.destination))
+def end_holds(store: Store, plan_id: int, ways: Collection[str], destination_of: DestinationOf = unsorted) -> None:
+    """An operator has mended what was complained of: what the plan's destinations are held for ends now.
+
+    `ways` are the transports by which its messages may go.
+    """
+    with store.read() as db:
+        held = list(db.scalars(sa.select(bucket.c.scope).where(bucket.c.held_until > store.epoch_now())))
+        theirs = _destinations(db, store, plan_id, destination_of) if held else set()
+    for scope in held:
+        transport, _, destination = scope.partition("/")
+        if transport in ways and theirs and (not destination or destination in theirs):
+            let_go(store, scope)
+
+
+def _destinations(db: sa.Connection, store: Store, plan_id: int, destination_of: DestinationOf) -> set[str]:
+    """Where the plan's open messages go to; those of mixed batches by their addresses."""
+    mine = (batch.c.plan_id == plan_id, batch.c.state.in_([BatchState.READY, BatchState.LEASED]))
+    found = set(db.scalars(sa.select(batch.c.destination).where(*mine).distinct()))
+    if "" in found:
+        mixed = (
+            sa.select(domain_in(store))
+            .select_from(batch)
+            .join(batch_item, batch_item.c.batch_id == batch.c.id)
+            .join(message, message.c.id == batch_item.c.message_id)
+            .join(contact, contact.c.id == message.c.contact_id)
+            .where(*mine, batch.c.destination == "", message.c.state.in_(_STILL_OPEN), contact.c.email.is_not(None))
+            .distinct()
+        )
+        found |= {destination_of(domain) for domain in db.scalars(mixed)}
+    return found
 
 
 def _waiting(db: sa.Connection, plan_id: int | None, via: Mapping[str, str]) -> list[Row]:

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.errors import UnknownJourney
-from engine.ledger.campaigns import Standing
+from engine.ledger.campaigns import BRAKED, Standing
 from engine.ledger.rows import Row
 from engine.model import CampaignState
 from engine.store import Store
@@ -200,7 +200,9 @@ def _is_step_of(name: str) -> sa.ColumnElement[bool]:
 
 def _let_steps_follow(db: sa.Connection, name: str, state: CampaignState, reason: str, at: datetime) -> None:
     before = _STEPS_FOLLOW.get(state, ())
-    mine = (_is_step_of(name), campaign.c.state.in_(before))
+    mine = [_is_step_of(name), campaign.c.state.in_(before)]
+    if state is CampaignState.RUNNING:  # whom the brake holds is let go by `take_brake_off` alone
+        mine.append(sa.not_((campaign.c.state == CampaignState.PAUSED) & campaign.c.reason.startswith(BRAKED)))
     steps = list(db.scalars(sa.select(campaign.c.name).where(*mine).order_by(campaign.c.name).with_for_update()))
     if not steps:
         return

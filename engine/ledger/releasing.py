@@ -151,12 +151,17 @@ def _parts(store: Store, row: Row, chunk: int, destination_of: DestinationOf) ->
         yield _Part(send_at=hour, destination=destination, entries=waiting[hour, destination])
 
 
+def domain_in(store: Store) -> sa.ColumnElement[str]:
+    """The domain of a contact's address, in lower case."""
+    at_sign = sa.func.instr(contact.c.email, "@") if store.is_sqlite else sa.func.strpos(contact.c.email, "@")
+    return sa.func.lower(sa.func.substr(contact.c.email, at_sign + 1))
+
+
 def _own_batches(store: Store, plan_id: int, destination_of: DestinationOf) -> set[str]:
     """The destinations with enough messages in this plan to have batches of their own."""
     if destination_of is unsorted:
         return set()
-    at_sign = sa.func.instr(contact.c.email, "@") if store.is_sqlite else sa.func.strpos(contact.c.email, "@")
-    domain, number = sa.func.lower(sa.func.substr(contact.c.email, at_sign + 1)), sa.func.count()
+    domain, number = domain_in(store), sa.func.count()
     wanted = (
         sa.select(domain.label("domain"), number)
         .select_from(plan_entry)

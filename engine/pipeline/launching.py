@@ -14,7 +14,7 @@ from engine.ledger import Plan
 from engine.model import CampaignState, PlanState, Progress
 from engine.pipeline.braking import refuse_if_braked, take_brake_off
 from engine.pipeline.composing import routes
-from engine.pipeline.pacing import destination_of, held_up, ways_in_use
+from engine.pipeline.pacing import destination_of, held_up
 from engine.pipeline.planning import Planned, load_campaign, make_plan, planned, refuse_drift
 from engine.pipeline.senders import run_senders
 from engine.pipeline.sending import Turns, send_due
@@ -110,7 +110,8 @@ def resume(
     for one in plans:
         ledger.retry_deferred(mailer.store, one.id, at)
         if target is not None and because.strip():
-            ledger.end_holds(mailer.store, at, one.id, ways_in_use(mailer))
+            ways = routes(mailer, one.definition["transport"])
+            ledger.end_holds(mailer.store, one.id, ways, destination_of(mailer))
         if uncertain is not None:
             ledger.resolve_uncertain(mailer.store, one.id, ledger.UncertainPolicy(uncertain), at, timedelta())
     if not plans:

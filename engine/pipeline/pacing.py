@@ -162,10 +162,10 @@ class Pace:
         return slowed.rate if slowed and slowed.rate else limit.rate
 
     def _restrain(self, scope: str, seconds: float, why: str) -> None:
-        """From now on this sender, too, asks before each message of the scope; what it had leased is void."""
+        """From now on this sender, too, asks before each message of the scope, and gives back what it had leased."""
         self._slowed[scope] = ledger.Restraint(held_seconds=seconds, rate=0.0, why=why)
         self._free = False
-        self._tokens = defaultdict(int, {one: n for one, n in self._tokens.items() if scope not in one})
+        self.close()
 
     def _day(self) -> tuple[date, float]:
         """The shop's day, and how many seconds of it are left."""

@@ -20,6 +20,7 @@ from sink import Sink
 from story_shop import Shop
 
 from engine import audience, journeys, ledger, pipeline
+from engine.cli.app import run
 from engine.errors import BadJourney, Refused
 from engine.ledger import Enrolment
 from engine.message import CompiledTemplate
@@ -362,6 +363,31 @@ def test_a_step_that_paused_itself_pauses_its_journey_and_only_a_word_lets_it_go
     stands = ledger.journey_of(mailer.store, "story")
     assert stands is not None
     assert CampaignState.RUNNING == stands.state
+
+
+def test_the_word_that_lets_a_journey_go_on_ends_the_hold_of_its_destinations(sqlite_shop: Shop, sink: Sink) -> None:
+    sqlite_shop.configure(sink.port)
+    mailer = started(sqlite_shop)
+    let_in(mailer, "story", contacts(mailer, 2), AT)
+    journeys.advance(mailer, AT)
+    ledger.hold(mailer.store, ledger.scope_of("main", "shop.test"), 3600, "blocked: unauthenticated")
+
+    code = run(["--workspace", str(sqlite_shop.folder), "resume", "story", "--because", "the DKIM record was missing"])
+
+    assert (0, 2) == (code, len(sink.taken))
+
+
+def test_a_brake_that_comes_while_its_journey_is_let_go_stays_on(shop: Shop) -> None:
+    mailer = started(shop)
+    let_in(mailer, "story", contacts(mailer, 2), AT)
+    journeys.advance(mailer, AT)
+    journeys.pause(mailer, "story", "lunch", AT + DAY)
+    braked = f"{ledger.BRAKED}too many complaints"
+    ledger.set_state(mailer.store, "story/hello", CampaignState.PAUSED, braked, AT + DAY)
+
+    ledger.set_journey_state(mailer.store, "story", CampaignState.RUNNING, "", AT + 2 * DAY)
+
+    assert [True] == [one.is_braked for one in ledger.step_campaigns(mailer.store, "story")]
 
 
 def test_a_tick_ends_no_campaign_that_a_journey_mails_for(shop: Shop) -> None:
