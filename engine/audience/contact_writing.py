@@ -76,7 +76,7 @@ class People:
         rows = db.execute(sa.select(contact).where(wanted).order_by(contact.c.id).with_for_update()).mappings()
         self.known = [_Person(fields=dict(row), id=row["id"]) for row in rows]
         self.new: list[_Person] = []
-        self.movers: dict[int, str] = {}  # known contacts with another mailbox than before, and which that was
+        self.movers: dict[int, tuple[str, _Person]] = {}  # known ones with another mailbox, and which it was before
         self.by_key = {key: one for one in self.known if (key := one.fields["address_key"]) is not None}
         self.by_external_id = {own: one for one in self.known if (own := one.fields["external_id"]) is not None}
         # After the lock: an opt-out is either on record by now, or waits for us and has the last word.
@@ -116,7 +116,7 @@ class People:
         if (reason := self._reasons.get(mailbox.key)) == "erased":
             raise _Clash(ERASED)
         if one.id is not None:
-            self.movers.setdefault(one.id, one.fields["address_key"] or "")
+            self.movers.setdefault(one.id, (one.fields["address_key"] or "", one))
         self.by_key.pop(one.fields["address_key"], None)
         one.fields |= {"email": mailbox.email, "address_key": mailbox.key}
         one.reason = reason
@@ -124,8 +124,10 @@ class People:
 
     def moves(self, keys: Keys) -> dict[int, tuple[str, str]]:
         """The address that each had and has, by the contact's number; hashed."""
-        now = {one.id: one.fields["address_key"] for one in self.known}
-        return {one: (keys.address_hash(was), keys.address_hash(now[one])) for one, was in self.movers.items()}
+        return {
+            number: (keys.address_hash(was), keys.address_hash(one.fields["address_key"]))
+            for number, (was, one) in self.movers.items()
+        }
 
     def insert_new(self, store: Store, db: sa.Connection) -> None:
         """Write the new contacts and learn their numbers."""

@@ -18,7 +18,7 @@ from engine.config import TransportSettings
 from engine.destinations import domain_of, group_of
 from engine.ledger import Claim, Item, PaceLimit
 from engine.model import MessageState, Outcome
-from engine.pipeline.composing import routes
+from engine.pipeline.routing import ways_in_use
 from engine.pipeline.workspace import Mailer
 
 # How long a scope is left alone: after a throttle (it goes on at half the rate), and after it turned us away for what
@@ -183,16 +183,6 @@ def held_up(mailer: Mailer, plan_id: int | None = None) -> list[str]:
     """What holds released messages back beside their hour, a sentence each; of one plan, or of all."""
     found = ledger.holdups(mailer.store, mailer.clock(), plan_id, via=ways_in_use(mailer))
     return [_sentence(mailer, one) for one in found if one.kind != ledger.DAILY or _is_capped(mailer, one)]
-
-
-def ways_in_use(mailer: Mailer) -> dict[str, str]:
-    """The transport in use for each name that a campaign may give, "" for none: its backup while it is left alone."""
-    broken = {name for name, state in ledger.breaker_states(mailer.store).items() if state != ledger.CLOSED}
-    found = {}
-    for name in ("", *mailer.settings.transport):
-        ways = routes(mailer, name)
-        found[name] = next((one for one in ways if one not in broken), ways[0])
-    return found
 
 
 def _is_capped(mailer: Mailer, one: ledger.Holdup) -> bool:

@@ -6,6 +6,7 @@ that nothing can go out over both. Breakers are shared by all senders; see `ledg
 
 import logging
 import time
+from collections.abc import Callable
 
 from engine import ledger
 from engine.pipeline.composing import routes
@@ -17,22 +18,38 @@ _BROKEN_SECONDS = 30.0  # so long this sender leaves alone what failed it
 log = logging.getLogger("mailer.send")
 
 
+def ways_in_use(mailer: Mailer) -> dict[str, str]:
+    """The transport in use for each name that a campaign may give, as the breakers that all share stand; asks none."""
+    broken = {name for name, state in ledger.breaker_states(mailer.store).items() if state != ledger.CLOSED}
+    return {name: _first(ways, lambda one: one not in broken) for name, ways in _ways(mailer).items()}
+
+
+def _ways(mailer: Mailer) -> dict[str, tuple[str, ...]]:
+    """A transport and its backups for each name that a campaign's file may give; "" is for none."""
+    return {name: routes(mailer, name) for name in ("", *mailer.settings.transport)}
+
+
+def _first(ways: tuple[str, ...], may_use: Callable[[str], bool]) -> str:
+    """The first that may be used. Where there is but one, or all are broken, the first is tried all the same."""
+    return ways[0] if len(ways) == 1 else next((one for one in ways if may_use(one)), ways[0])
+
+
 class Routing:
     """One sender's view of all transports."""
 
     def __init__(self, mailer: Mailer) -> None:
         self._mailer = mailer
-        self._names = {"": routes(mailer, None), **{one: routes(mailer, one) for one in mailer.settings.transport}}
+        self._names = _ways(mailer)
         self._broken_until: dict[str, float] = {}
         self._asked: dict[str, tuple[float, bool]] = {}  # when, and whether it may be used
 
     def via(self) -> dict[str, str]:
         """The transport in use for each name that a campaign's file may give; "" is for none."""
-        return {name: self._usable(ways) for name, ways in self._names.items()}
+        return {name: _first(ways, self._may_use) for name, ways in self._names.items()}
 
     def way_of(self, name: str | None) -> str:
         """The transport in use for a campaign that names this one, or none."""
-        return self._usable(self._names[name or ""])
+        return _first(self._names[name or ""], self._may_use)
 
     def failed(self, transport: str, why: str, *, for_good: bool) -> None:
         """Nothing gets through it; `for_good` until a person has mended something."""
@@ -49,10 +66,6 @@ class Routing:
     def is_another_left(self, name: str | None) -> bool:
         """Whether this campaign has a way that is not known to be broken."""
         return any(self._may_use(one) for one in self._names[name or ""])
-
-    def _usable(self, ways: tuple[str, ...]) -> str:
-        """The first that may be used. Where there is but one, or all are broken, the first is tried all the same."""
-        return ways[0] if len(ways) == 1 else next((one for one in ways if self._may_use(one)), ways[0])
 
     def _may_use(self, transport: str) -> bool:
         now = time.monotonic()

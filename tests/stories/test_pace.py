@@ -37,7 +37,7 @@ def add(shop: Shop, config: str, place: str = "") -> None:
 
 
 def with_two_domains(shop: Shop, slow: int = MANY) -> None:
-    """60 people at slow.test, 20 at quick.test, and none elsewhere."""
+    """So many people at slow.test, 20 at quick.test, and none elsewhere."""
     rows = [f"s{n}@slow.test,Slow {n},Here,mixed,yes,2026-01-01,shop" for n in range(slow)]
     rows += [f"q{n}@quick.test,Quick {n},Here,mixed,yes,2026-01-01,shop" for n in range(SOME)]
     shop.import_text("contacts", HEAD + "\n".join(rows) + "\n")
@@ -444,8 +444,7 @@ def test_a_destination_that_refuses_us_three_times_in_a_row_is_held_and_nobody_i
 ) -> None:
     sqlite_shop.configure(sink.port)
     with_two_domains(sqlite_shop)
-    refused = "550 5.7.1 Our system has detected that this message is likely unsolicited mail; blocked"
-    sink.answers = lambda stage, to: refused if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    says_to_slow(sink, "550 5.7.1 Our system has detected that this message is likely unsolicited mail; blocked")
     mailer = sqlite_shop.open()
 
     sent = send(sqlite_shop, "mixed", mailer)
@@ -458,8 +457,7 @@ def test_a_destination_that_refuses_us_three_times_in_a_row_is_held_and_nobody_i
 def test_one_block_that_says_later_holds_its_destination_at_once(sqlite_shop: Shop, sink: Sink) -> None:
     sqlite_shop.configure(sink.port)
     with_two_domains(sqlite_shop)
-    later = "421 4.7.26 This mail is unauthenticated, try again later"
-    sink.answers = lambda stage, to: later if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    says_to_slow(sink, "421 4.7.26 This mail is unauthenticated, try again later")
     mailer = sqlite_shop.open()
 
     sent = send(sqlite_shop, "mixed", mailer)
@@ -470,8 +468,7 @@ def test_one_block_that_says_later_holds_its_destination_at_once(sqlite_shop: Sh
 def test_a_word_of_the_operator_ends_the_hold_of_a_destination(sqlite_shop: Shop, sink: Sink) -> None:
     sqlite_shop.configure(sink.port)
     with_two_domains(sqlite_shop)
-    later = "421 4.7.26 This mail is unauthenticated, try again later"
-    sink.answers = lambda stage, to: later if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    says_to_slow(sink, "421 4.7.26 This mail is unauthenticated, try again later")
     mailer = sqlite_shop.open()
     send(sqlite_shop, "mixed", mailer)
     sink.answers = lambda stage, to: None
@@ -489,8 +486,7 @@ def test_a_word_of_the_operator_ends_the_hold_of_a_destination_in_a_mixed_batch(
 ) -> None:
     shop.configure(sink.port)
     with_two_domains(shop, slow)
-    later = "421 4.7.26 This mail is unauthenticated, try again later"
-    sink.answers = lambda stage, to: later if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    says_to_slow(sink, "421 4.7.26 This mail is unauthenticated, try again later")
     mailer = shop.open()
     send(shop, "mixed", mailer)
     sink.answers = lambda stage, to: None
@@ -508,8 +504,7 @@ def test_a_word_of_the_operator_ends_the_hold_over_a_backup_too(sqlite_shop: Sho
         closed = nobody.getsockname()[1]
     with_backup(sqlite_shop, closed, sink.port)
     with_two_domains(sqlite_shop)
-    later = "421 4.7.26 This mail is unauthenticated, try again later"
-    sink.answers = lambda stage, to: later if (stage, to[-9:]) == ("RCPT", "slow.test") else None
+    says_to_slow(sink, "421 4.7.26 This mail is unauthenticated, try again later")
     mailer = sqlite_shop.open()
     send(sqlite_shop, "mixed", mailer)
     sink.answers = lambda stage, to: None
@@ -517,6 +512,11 @@ def test_a_word_of_the_operator_ends_the_hold_over_a_backup_too(sqlite_shop: Sho
     goes_on = pipeline.resume(mailer, "story", None, quiet, because="the DKIM record was missing")
 
     assert (SOME + MANY, 0) == (goes_on.counts["sent"], goes_on.counts["waiting"])
+
+
+def says_to_slow(sink: Sink, answer: str) -> None:
+    """This is the answer about everybody at slow.test from now on."""
+    sink.answers = lambda stage, to: answer if (stage, to[-9:]) == ("RCPT", "slow.test") else None
 
 
 def suppressions(mailer: Mailer) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from command_line import Commands
+from command_line import Command, Commands
 from sender_host import SenderHost
 from sink import AT_ONCE, Sink
 from story_shop import Shop, address, agreed, in_state, quiet, standings
@@ -182,17 +182,23 @@ def test_ctrl_c_waits_for_the_answer_in_flight_and_hands_over_nothing_new(
     assert_everybody_has_one(sink)
 
 
+def two_at_work(shop: Shop, sink: Sink, held: Held, commands: Commands) -> tuple[int, Command]:
+    """A plan, and the command that sends it over two connections: each has one mail on its way."""
+    shop.configure(sink.port, connections=2)
+    plan = shop.released("some", chunk=60)
+    held.recipients |= {address(90)}
+    command = commands.type(shop.folder, "resume", str(plan))
+    held.wait()
+    held.wait()
+    return plan, command
+
+
 def test_ctrl_c_twice_does_not_wait_and_says_whose_answer_is_lost(
     sqlite_shop: Shop, sink: Sink, held: Held, commands: Commands
 ) -> None:
     """With two connections: each has one mail on its way, and the second Ctrl-C reaches both."""
-    sqlite_shop.configure(sink.port, connections=2)
-    plan = sqlite_shop.released("some", chunk=60)
-    held.recipients |= {address(90)}
+    plan, command = two_at_work(sqlite_shop, sink, held, commands)
 
-    command = commands.type(sqlite_shop.folder, "resume", str(plan))
-    held.wait()
-    held.wait()
     command.press_ctrl_c()
     with pytest.raises(subprocess.TimeoutExpired):
         command.process.wait(1)
@@ -213,13 +219,8 @@ def test_ctrl_c_twice_does_not_wait_and_says_whose_answer_is_lost(
 
 def test_senders_end_with_their_command(sqlite_shop: Shop, sink: Sink, held: Held, commands: Commands) -> None:
     """Killed, it passes no Ctrl-C on any more: who went on would be stopped by nobody."""
-    sqlite_shop.configure(sink.port, connections=2)
-    plan = sqlite_shop.released("some", chunk=60)
-    held.recipients |= {address(90)}
+    plan, command = two_at_work(sqlite_shop, sink, held, commands)
 
-    command = commands.type(sqlite_shop.folder, "resume", str(plan))
-    held.wait()
-    held.wait()
     os.kill(command.process.pid, signal.SIGKILL)
     command.process.communicate(timeout=60)  # the senders have its pipes open, as long as they live
 

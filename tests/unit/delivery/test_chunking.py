@@ -29,6 +29,15 @@ def ends(transport: SmtpTransport, *offers: Offer) -> list[tuple[str, str, str]]
     return [(chr(n), one.state.value, one.reason) for n, one in transport.deliver(iter(offers))]
 
 
+def hears_the_first(line: Line) -> None:
+    """All of the first mail; a chunk of one line comes before the rest."""
+    line.greet("PIPELINING", "CHUNKING")
+    line.hear(), line.hear(), line.hear(), line.take(13)
+    line.say("250 ok", "250 ok", "250 13 octets")
+    line.hear()
+    line.take(47)
+
+
 @pytest.fixture
 def transport() -> Iterator[Make]:
     made: list[SmtpTransport] = []
@@ -91,11 +100,7 @@ def test_the_next_chunk_is_under_way_but_not_complete_until_the_last_is_answered
     seen: list[object] = []
 
     def slow(line: Line) -> None:
-        line.greet("PIPELINING", "CHUNKING")
-        line.hear(), line.hear(), line.hear(), line.take(13)
-        line.say("250 ok", "250 ok", "250 13 octets")
-        line.hear()
-        line.take(47)
+        hears_the_first(line)
         seen.extend((line.hear(), line.hear(), line.hear(), line.take(58)))  # all this before the answer
         line.socket.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -145,11 +150,7 @@ def test_a_mail_whose_sender_alone_is_refused_is_never_completed(transport: Make
     seen: list[bytes] = []
 
     def strange(line: Line) -> None:
-        line.greet("PIPELINING", "CHUNKING")
-        line.hear(), line.hear(), line.hear(), line.take(13)
-        line.say("250 ok", "250 ok", "250 13 octets")
-        line.hear()
-        line.take(47)
+        hears_the_first(line)
         line.say("250 stored")
         line.hear(), line.hear(), line.hear()
         seen.append(line.take(58))
@@ -163,11 +164,7 @@ def test_a_mail_whose_sender_alone_is_refused_is_never_completed(transport: Make
 
 def test_a_connection_lost_on_the_chunk_of_a_refused_recipient_leaves_her_refused(transport: Make) -> None:
     def torn(line: Line) -> None:
-        line.greet("PIPELINING", "CHUNKING")
-        line.hear(), line.hear(), line.hear(), line.take(13)
-        line.say("250 ok", "250 ok", "250 13 octets")
-        line.hear()
-        line.take(47)
+        hears_the_first(line)
         line.say("250 stored")
         line.hear(), line.hear()
         line.say("250 ok", "550 5.1.1 no such user")
@@ -209,11 +206,7 @@ def test_a_lie_told_after_the_last_byte_costs_nobody_and_repeats_nobody(transpor
     asked: list[str] = []
 
     def late(line: Line) -> None:
-        line.greet("PIPELINING", "CHUNKING")
-        line.hear(), line.hear(), line.hear(), line.take(13)
-        line.say("250 ok", "250 ok", "250 13 octets")
-        line.hear()
-        line.take(47)
+        hears_the_first(line)
         line.say("502 5.5.1 what was that?")
         line.hear()
 
@@ -258,11 +251,7 @@ def test_a_chunk_that_the_server_does_not_read_holds_up_no_answer(transport: Mak
 
     def deaf(line: Line) -> None:
         line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        line.greet("PIPELINING", "CHUNKING")
-        line.hear(), line.hear(), line.hear(), line.take(13)
-        line.say("250 ok", "250 ok", "250 13 octets")
-        line.hear()
-        line.take(47)
+        hears_the_first(line)
         line.say("250 stored")
         while not answered_at:
             time.sleep(0.01)  # reads nothing before the sender has heard
